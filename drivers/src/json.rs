@@ -1,0 +1,1 @@
+//! JSON by pointer to any reading.

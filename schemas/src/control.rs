@@ -1,0 +1,72 @@
+//! Everything that changes a decision and is not an observation. Each takes effect at its position in the log and
+//! nowhere else, which is what makes a replay the same replay.
+
+use crate::{
+    names::{LineId, RecipientId, SensorId},
+    policy::Policy,
+    record::PrivateField,
+    reference::References,
+    site::Site,
+    time::WallTime,
+};
+use alloc::{boxed::Box, string::String};
+use serde::{Deserialize, Serialize};
+
+/// A control record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Control {
+    /// The gateway started: which engine decides from here on, and a fresh random boot id.
+    Started { build: String, boot: [u8; 16] },
+    /// A site file took effect.
+    SiteApplied { site: Box<Site>, digest: [u8; 32] },
+    /// A sharing file took effect.
+    PolicyApplied { policy: Box<Policy>, digest: [u8; 32] },
+    /// A system of record stated something.
+    References(References),
+    /// The authority set an ISPS security level (1 to 3).
+    SecurityLevel { level: u8, by: String },
+    /// A recipient answered.
+    Answer(ReceivedAnswer),
+    /// An operator did something to the live gateway.
+    OperatorAct { by: String, act: OperatorAct },
+    /// A sealing key was made.
+    KeyMade { key: u32 },
+    /// A sealing key was destroyed: what it sealed is deleted.
+    KeyDestroyed { key: u32 },
+    /// A new stream epoch began, and why.
+    EpochBegan { epoch: u64, reason: String },
+    /// Records were lost between two positions and why; nothing is ever lost silently.
+    LogDamage { reason: String, bytes: u64 },
+}
+
+/// What an operator did to the live gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OperatorAct {
+    /// Watched a sensor's raw and decoded values.
+    Tapped { sensor: SensorId },
+    /// Asked for a reload; what came of it.
+    Reloaded { outcome: String },
+    /// Read a situation's explanation.
+    Explained { reference: String },
+    /// Read the dead letters of a line.
+    ReadDeadLetters { line: Option<LineId> },
+}
+
+/// An answer and who gave it by which way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedAnswer {
+    /// Whose stream it came back on.
+    pub recipient: RecipientId,
+    /// The answer's own idempotence key: product id, word and `at`.
+    pub answer: crate::product::Answer,
+    /// When the gateway took it.
+    pub received: WallTime,
+}
+
+impl Control {
+    pub(crate) fn visit_private(&mut self, visit: &mut dyn FnMut(PrivateField<'_>)) {
+        if let Self::References(references) = self {
+            references.visit_private(visit);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Node frames: framing, authentication, windows. Pure; keys are passed in.
