@@ -8,9 +8,28 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Batch {
     /// The records, oldest first. Records of one batch get consecutive positions.
     pub records: Vec<Record>,
+    /// For messages that carry no identity of their own but may be sent again by an acknowledging transport.
+    pub delivery: Option<Delivery>,
     /// Told after the sync; dropped without a word if the ledger could not store the batch.
     pub receipt: Option<oneshot::Sender<Committed>>,
 }
+
+/// One delivery of a message by a transport that repeats what was not acknowledged (MQTT QoS 1). The ledger drops a
+/// batch as a repeat only if it is marked so by the sender **and** equals one of the last [`REPEAT_HORIZON`] accepted of
+/// that session, also across a restart: a loop that says 1, 0, 1 has said three things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which session: a short stable name such as `broker/alarm`.
+    pub session: String,
+    /// Keyed hash of topic and payload.
+    pub digest: [u8; 16],
+    /// Whether the sender says it may have sent it before (MQTT DUP).
+    pub repeated: bool,
+}
+
+/// How many deliveries of a session can be outstanding at once, and so be repeated: the receive maximum our MQTT
+/// sessions announce.
+pub const REPEAT_HORIZON: usize = 256;
 
 /// A batch is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,20 +59,25 @@ impl Intake {
     /// Stores records and waits until they are on disk. Waits as long as the ledger is full: use it where the source
     /// can wait too.
     pub async fn store(&self, records: Vec<Record>) -> Result<Committed, NotStored> {
-        self.submit(records).await?.await.map_err(|_| NotStored)
+        self.submit(records, None).await?.await.map_err(|_| NotStored)
     }
 
     /// Hands records over and returns the receipt to wait for, so that a line can have several batches under way.
-    pub async fn submit(&self, records: Vec<Record>) -> Result<oneshot::Receiver<Committed>, NotStored> {
+    pub async fn submit(
+        &self,
+        records: Vec<Record>,
+        delivery: Option<Delivery>,
+    ) -> Result<oneshot::Receiver<Committed>, NotStored> {
         let (receipt, committed) = oneshot::channel();
-        self.batches.send(Batch { records, receipt: Some(receipt) }).await.map_err(|_| NotStored)?;
+        let batch = Batch { records, delivery, receipt: Some(receipt) };
+        self.batches.send(batch).await.map_err(|_| NotStored)?;
         Ok(committed)
     }
 
     /// Hands records over without waiting for anything. Gives them back if the ledger is full: use it where the source
     /// cannot wait (polls, QoS 0), count what came back, and say it later as `no-data(overload)`.
     pub fn offer(&self, records: Vec<Record>) -> Result<(), Vec<Record>> {
-        self.batches.try_send(Batch { records, receipt: None }).map_err(|refused| match refused {
+        self.batches.try_send(Batch { records, delivery: None, receipt: None }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch) => batch.records,
         })
     }
