@@ -1,0 +1,270 @@
+//! Accepted means on disk.
+//!
+//! Three stores in one folder, and one rule between them:
+//!
+//! * the **log** (`log/`): every record, in append-only segments, one append and one `fdatasync` per group. A sender is
+//!   acknowledged after that sync and never before ([`writer`]);
+//! * the **outbox** (`outbox/`): the frozen bodies of products and what became of them, in segments of the same kind
+//!   ([`outbox`]);
+//! * the **state** (`state.redb`): what can be derived from the log, with the position up to which it was ([`state`]).
+//!
+//! After a crash the state is opened and the log replayed from its position. A torn tail is cut and counted; damage in the
+//! middle is stepped over, counted and said in a record, never a reason not to start.
+//!
+//! Identities: at intake a person's identity becomes a keyed handle, and every private value is sealed in the copy that
+//! goes to disk; the pipeline sees clear values in memory only ([`keys`]).
+//!
+//! **What is not promised:** a disk that lies about `fdatasync`, the loss of the disk, QoS 0 and Modbus values between two
+//! polls.
+
+mod clock;
+mod keys;
+mod log;
+mod outbox;
+mod segment;
+mod state;
+mod writer;
+
+pub use log::{LogError, LogReader};
+pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError};
+pub use state::{Changes, Checkpoint, State, StateError};
+pub use writer::{Next, WriterControl};
+
+use keys::Keys;
+use log::Log;
+use quaywatch_drivers::intake::Intake;
+use quaywatch_schemas::{Control, GatewayTime, Position, Record};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use writer::Writer;
+
+/// Bounds of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Size of a segment. One segment is read into memory at a time.
+    pub segment_bytes: u64,
+    /// How long records are kept after everything they led to is accounted for.
+    pub log_retention: Duration,
+    /// The most log and outbox may take, half each. At the bound the oldest applied log segments go; products waiting for
+    /// a recipient are shed, routine before alarms, and every shed number is reported.
+    pub budget_bytes: u64,
+    /// Batches that may wait at the front door; beyond it senders wait, and polled values are counted as overload.
+    pub intake_bound: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 16 << 20,
+            log_retention: Duration::from_secs(35 * 24 * 3600),
+            budget_bytes: 4 << 30,
+            intake_bound: 1024,
+        }
+    }
+}
+
+/// An open store, not yet writing.
+pub struct Opened {
+    /// The front door for drivers and everything else that makes records.
+    pub intake: Intake,
+    /// What the one consumer of the log reads.
+    pub records: mpsc::Receiver<Next>,
+    /// Products on their way out.
+    pub outbox: Outbox,
+    /// What is derived.
+    pub state: State,
+    /// Steers the writer.
+    pub control: WriterControl,
+    /// What opening found.
+    pub recovered: Recovered,
+    /// Keys the ids of situations.
+    pub situation_key: [u8; 32],
+    /// Keys the references recipients see.
+    pub reference_key: [u8; 32],
+    writer: Writer,
+    _lock: File,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Position of the last record in the log.
+    pub last: Position,
+    /// Bytes of a torn tail that were cut: never acknowledged.
+    pub torn_bytes: u64,
+    /// Bytes of damage that were stepped over: acknowledged once, gone now.
+    pub damaged_bytes: u64,
+    /// Whether the state could not be opened and was set aside.
+    pub state_set_aside: bool,
+    /// Whether a new stream epoch began, and why.
+    pub new_epoch: Option<String>,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another gateway has it.
+    #[error("another quaywatch already runs on {}; one store has one gateway", .0.display())]
+    InUse(PathBuf),
+    /// A file or folder.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The keys.
+    #[error("{0}")]
+    Keys(#[from] keys::KeysError),
+    /// The log.
+    #[error("{0}")]
+    Log(#[from] LogError),
+    /// The outbox.
+    #[error("{0}")]
+    Outbox(#[from] OutboxError),
+    /// The state.
+    #[error("{0}")]
+    State(#[from] StateError),
+}
+
+/// Opens or creates the store in `folder`. Nothing is written to the log before [`Opened::start`].
+pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
+    let io_error = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Io { path, source }
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error(folder))?;
+    let lock = lock(folder)?;
+    keep_ballast(folder).map_err(io_error(folder))?;
+    let keys = Arc::new(Keys::open(folder)?);
+    let log = Log::open(&folder.join("log"), &options)?;
+    let (state, state_set_aside) = State::open(&folder.join("state.redb"), keys.clone())?;
+    let (outbox, outbox_new) = Outbox::open(&folder.join("outbox"), &options, keys.clone())?;
+    let found = log.found();
+    let new_epoch = match (outbox_new, found.last.0, state_set_aside || found.damaged_bytes > 0) {
+        (true, 0, _) => Some("a new store".to_owned()),
+        (true, ..) => Some("the outbox was lost".to_owned()),
+        (false, _, true) => Some("a part of the store was lost".to_owned()),
+        (false, _, false) => None,
+    };
+    if let Some(reason) = &new_epoch
+        && !outbox_new
+    {
+        outbox.begin_epoch(reason)?;
+    }
+    let recovered = Recovered {
+        last: found.last,
+        torn_bytes: found.torn_bytes,
+        damaged_bytes: found.damaged_bytes,
+        state_set_aside,
+        new_epoch,
+    };
+    let (intake, batches) = Intake::bounded(options.intake_bound);
+    let (records_in, records) = mpsc::channel(64);
+    let clock = clock::Clock::starting_after(GatewayTime(found.last_gateway.0.max(outbox.latest_concluded().0)));
+    let (situation_key, reference_key) = (keys.situation(), keys.reference());
+    let (writer, control) = Writer::new(log, keys, clock, batches, records_in, options);
+    Ok(Opened { intake, records, outbox, state, control, recovered, situation_key, reference_key, writer, _lock: lock })
+}
+
+impl Opened {
+    /// Starts the writer: it replays the log from `from`, then takes what comes. Returns the rest of what was opened.
+    pub fn start(self, from: Position) -> Started {
+        let thread = self.writer.spawn(from);
+        Started { control: self.control, thread, _lock: self._lock }
+    }
+
+    /// Takes the end of the log that the one consumer reads.
+    pub fn take_records(&mut self) -> mpsc::Receiver<Next> {
+        std::mem::replace(&mut self.records, mpsc::channel(1).1)
+    }
+
+    /// Records that say what opening found; the first that go into the log.
+    pub fn findings(&self) -> Vec<Record> {
+        let mut findings = Vec::new();
+        if self.recovered.damaged_bytes > 0 {
+            findings.push(Record::Control(Control::LogDamage {
+                reason: "frames in the log do not check out".into(),
+                bytes: self.recovered.damaged_bytes,
+            }));
+        }
+        if let Some(reason) = &self.recovered.new_epoch {
+            findings.push(Record::Control(Control::EpochBegan { epoch: self.outbox.epoch(), reason: reason.clone() }));
+        }
+        findings
+    }
+}
+
+/// A writing store.
+pub struct Started {
+    control: WriterControl,
+    thread: std::thread::JoinHandle<()>,
+    _lock: File,
+}
+
+impl Started {
+    /// Takes what already waits at the front door, syncs it and ends the writer. Blocks.
+    pub fn stop(self) {
+        self.control.stop();
+        if self.thread.join().is_err() {
+            tracing::error!("the ledger's writer ended in a panic");
+        }
+    }
+}
+
+/// Opens the state of a store that no gateway runs on.
+pub fn read_state(folder: &Path) -> Result<State, OpenError> {
+    let _lock = lock(folder)?;
+    let keys = Arc::new(Keys::read(folder)?);
+    Ok(State::open(&folder.join("state.redb"), keys)?.0)
+}
+
+/// Reads a store's log from its first record, also while a gateway runs on it.
+pub fn read_log(folder: &Path) -> Result<LogReader, OpenError> {
+    let keys = Arc::new(Keys::read(folder)?);
+    Ok(LogReader::open(&folder.join("log"), keys)?)
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| OpenError::Io { path, source })?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| OpenError::InUse(folder.to_owned()))?;
+    Ok(file)
+}
+
+/// Space set aside for the day the disk is full: redb needs some to delete anything. See [`drop_ballast`].
+const BALLAST_BYTES: u64 = 6 << 20;
+
+fn keep_ballast(folder: &Path) -> io::Result<()> {
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("ballast"))?;
+    if file.metadata()?.len() >= BALLAST_BYTES {
+        return Ok(());
+    }
+    // On a disk that is full already there is nothing to set aside; the store must start all the same.
+    let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST_BYTES);
+    Ok(())
+}
+
+/// Gives the ballast's space back when a write found no space left.
+fn drop_ballast(folder: &Path) {
+    if fs::remove_file(folder.join("ballast")).is_ok() {
+        tracing::error!(folder = %folder.display(), "the disk is full; the ballast was given up so that the store can recover");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,584 @@
+//! Products on their way out: frozen bodies, and what became of each number.
+//!
+//! A number (sequence) is given once, when a product is appended, and later accounted for as confirmed, shed, withdrawn or
+//! dead-lettered. Accounts are appended like products; a lost confirmation costs an exact re-send of the same id and bytes,
+//! so confirmations ride along with the next sync instead of paying for one.
+//!
+//! Each segment begins with the high-water marks of all recipients, so that the oldest segment may go as soon as nothing in
+//! it waits any more.
+
+use super::{
+    Options,
+    keys::Keys,
+    segment::{self, Active, Group},
+};
+use quaywatch_schemas::{GatewayTime, RecipientId, WallTime, ZoneId, product::NeverSent, situation::SituationId};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs::{self, File},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+
+/// Why the outbox cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the outbox in {}: {source}", folder.display())]
+pub struct OutboxError {
+    folder: PathBuf,
+    source: io::Error,
+}
+
+/// Which of a recipient's two lanes a product is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Lane {
+    /// As it happens.
+    Live,
+    /// After the fact; never overtakes live ones.
+    Late,
+}
+
+/// What may be let go first when the budget is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Class {
+    /// First.
+    Routine,
+    /// Last.
+    Alarm,
+}
+
+/// A product to be numbered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// For whom.
+    pub recipient: RecipientId,
+    /// Its number: one more than the recipient's last.
+    pub sequence: u64,
+    /// Order is promised within it.
+    pub zone: ZoneId,
+    /// Its lane.
+    pub lane: Lane,
+    /// Its class.
+    pub class: Class,
+    /// Ordinal of the conclusion it tells of.
+    pub output: u64,
+    /// The situation it is a view of.
+    pub situation: SituationId,
+    /// When it was concluded, on the clock that orders.
+    pub concluded: GatewayTime,
+    /// The same on the clock people read.
+    pub concluded_wall: WallTime,
+    /// The frozen CloudEvent.
+    pub body: Vec<u8>,
+}
+
+/// A product that waits to be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub sequence: u64,
+    /// Order is promised within it.
+    pub zone: ZoneId,
+    /// Its class.
+    pub class: Class,
+    /// The situation it is a view of.
+    pub situation: SituationId,
+    /// The frozen CloudEvent.
+    pub body: Vec<u8>,
+}
+
+/// The last number and the last conclusion a recipient's products were made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HighWater {
+    /// The last number.
+    pub sequence: u64,
+    /// The last conclusion.
+    pub output: u64,
+}
+
+/// A recipient's stream in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Accounts {
+    /// The last number given.
+    pub last_sequence: u64,
+    /// Products not yet confirmed.
+    pub backlog: u64,
+    /// When the oldest of them was concluded.
+    pub oldest_unsent: Option<WallTime>,
+    /// Numbers that will never come, latest [`MOST_NEVER`] ranges.
+    pub never: Vec<NeverSent>,
+}
+
+/// What a segment holds.
+#[derive(Serialize, Deserialize)]
+enum Item {
+    /// First in every segment.
+    Marks {
+        epoch: u64,
+        latest: GatewayTime,
+        high_water: Vec<(RecipientId, HighWater)>,
+        never: Vec<(RecipientId, Vec<NeverSent>)>,
+    },
+    /// A product.
+    Product {
+        recipient: RecipientId,
+        sequence: u64,
+        zone: ZoneId,
+        lane: Lane,
+        class: Class,
+        output: u64,
+        situation: SituationId,
+        concluded: GatewayTime,
+        concluded_wall: WallTime,
+        body: Vec<u8>,
+    },
+    /// Numbers that a recipient has.
+    Confirmed { recipient: RecipientId, sequences: Vec<u64> },
+    /// Numbers that will never come.
+    Never { recipient: RecipientId, sequences: Vec<u64>, why: String },
+}
+
+/// Ranges of lost numbers that are remembered per recipient.
+const MOST_NEVER: usize = 64;
+
+/// Products on their way out. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox(Arc<Shared>);
+
+struct Shared {
+    inner: Mutex<Inner>,
+    appended: watch::Sender<u64>,
+    keys: Arc<Keys>,
+    folder: PathBuf,
+}
+
+struct Inner {
+    active: Active,
+    /// Older segments and how many products in each still wait.
+    closed: VecDeque<u64>,
+    waiting: BTreeMap<u64, u64>,
+    next: u64,
+    epoch: u64,
+    latest: GatewayTime,
+    high_water: BTreeMap<RecipientId, HighWater>,
+    never: BTreeMap<RecipientId, Vec<NeverSent>>,
+    pending: BTreeMap<RecipientId, BTreeMap<u64, Slot>>,
+    pending_bytes: u64,
+    segment_bytes: u64,
+    budget: u64,
+}
+
+/// Where a waiting product is.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    lane: Lane,
+    class: Class,
+    segment: u64,
+    at: u64,
+    length: u32,
+    concluded_wall: WallTime,
+}
+
+impl Outbox {
+    /// Opens the outbox; says whether it is new (and its epoch with it).
+    pub(super) fn open(folder: &Path, options: &Options, keys: Arc<Keys>) -> Result<(Self, bool), OutboxError> {
+        Self::open_io(folder, options, keys).map_err(|source| OutboxError { folder: folder.to_owned(), source })
+    }
+
+    fn open_io(folder: &Path, options: &Options, keys: Arc<Keys>) -> io::Result<(Self, bool)> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let segments = segment::list(folder)?;
+        let fresh = segments.is_empty();
+        let mut found = Found { next: 1, ..Found::default() };
+        let mut active = None;
+        let mut closed = VecDeque::new();
+        let count = segments.len();
+        for (index, (first, path)) in segments.into_iter().enumerate() {
+            let scan = segment::scan(&path)?;
+            found.next = found.next.max(first);
+            for frame in &scan.frames {
+                found.next = frame.sequence + 1;
+                if let Ok(item) = postcard::from_bytes(&frame.payload) {
+                    found.take(item, first, frame.at, frame.payload.len());
+                }
+            }
+            if index + 1 == count {
+                active = Some(Active::resume(folder, first, options.segment_bytes, &scan)?);
+            } else {
+                closed.push_back(first);
+            }
+        }
+        let active = match active {
+            Some(active) => active,
+            None => Active::create(folder, 1, options.segment_bytes)?,
+        };
+        let mut waiting = BTreeMap::new();
+        let slots = || found.pending.values().flat_map(BTreeMap::values);
+        slots().for_each(|slot| *waiting.entry(slot.segment).or_default() += 1);
+        let pending_bytes = slots().map(|slot| u64::from(slot.length)).sum();
+        let inner = Inner {
+            active,
+            closed,
+            waiting,
+            next: found.next,
+            epoch: found.epoch,
+            latest: found.latest,
+            high_water: found.high_water,
+            never: found.never,
+            pending: found.pending,
+            pending_bytes,
+            segment_bytes: options.segment_bytes,
+            budget: options.budget_bytes / 2,
+        };
+        let outbox = Self(Arc::new(Shared {
+            inner: Mutex::new(inner),
+            appended: watch::Sender::new(0),
+            keys,
+            folder: folder.to_owned(),
+        }));
+        let lost = fresh || found.epoch == 0;
+        if lost {
+            outbox.begin_epoch_io()?;
+        }
+        Ok((outbox, lost))
+    }
+
+    /// Begins a new stream epoch: numbering starts over.
+    pub(super) fn begin_epoch(&self, reason: &str) -> Result<(), OutboxError> {
+        tracing::warn!(reason, "a new stream epoch begins");
+        self.named(self.begin_epoch_io())
+    }
+
+    fn begin_epoch_io(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
+        inner.epoch = u64::from_le_bytes(bytes).max(1);
+        for water in inner.high_water.values_mut() {
+            water.sequence = 0;
+        }
+        inner.never.clear();
+        inner.pending.clear();
+        inner.waiting.clear();
+        inner.pending_bytes = 0;
+        let marks = inner.marks();
+        inner.write(&self.0.folder, &[marks], true).map(|_| ())
+    }
+
+    /// Names the numbering.
+    pub fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
+    /// As it stands in CloudEvents ids.
+    pub fn epoch_hex(&self) -> String {
+        format!("{:x}", self.epoch())
+    }
+
+    pub(super) fn latest_concluded(&self) -> GatewayTime {
+        self.lock().latest
+    }
+
+    /// A recipient's last number and conclusion.
+    pub fn high_water(&self, recipient: &RecipientId) -> HighWater {
+        self.lock().high_water.get(recipient).copied().unwrap_or_default()
+    }
+
+    /// Appends products; when this returns they are on disk. Blocks for the sync.
+    pub fn append(&self, entries: Vec<NewEntry>) -> Result<(), OutboxError> {
+        self.named(self.append_io(entries))
+    }
+
+    fn append_io(&self, entries: Vec<NewEntry>) -> io::Result<()> {
+        let mut inner = self.lock();
+        let items: Vec<Item> = entries
+            .into_iter()
+            .map(|entry| Item::Product {
+                recipient: entry.recipient,
+                sequence: entry.sequence,
+                zone: entry.zone,
+                lane: entry.lane,
+                class: entry.class,
+                output: entry.output,
+                situation: entry.situation,
+                concluded: entry.concluded,
+                concluded_wall: entry.concluded_wall,
+                body: self.0.keys.seal_blob(&entry.body),
+            })
+            .collect();
+        let places = inner.write(&self.0.folder, &items, true)?;
+        for (item, (segment, at, length)) in items.into_iter().zip(places) {
+            inner.note_product(&item, segment, at, length);
+            metrics::counter!("quaywatch_products_total").increment(1);
+        }
+        inner.keep_budget(&self.0.folder)?;
+        drop(inner);
+        self.0.appended.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Products of a lane that wait, after a number, in order of their numbers.
+    pub fn pending(
+        &self,
+        recipient: &RecipientId,
+        lane: Lane,
+        after: u64,
+        max: usize,
+    ) -> Result<Vec<Entry>, OutboxError> {
+        let slots: Vec<(u64, Slot)> = {
+            let inner = self.lock();
+            let Some(pending) = inner.pending.get(recipient) else { return Ok(Vec::new()) };
+            let of_lane = pending.range(after + 1..).filter(|(_, slot)| slot.lane == lane);
+            of_lane.take(max).map(|(sequence, slot)| (*sequence, *slot)).collect()
+        };
+        self.named(slots.into_iter().map(|(sequence, slot)| self.read(sequence, slot)).collect())
+    }
+
+    fn read(&self, sequence: u64, slot: Slot) -> io::Result<Entry> {
+        let mut payload = vec![0; slot.length as usize];
+        File::open(segment::path_of(&self.0.folder, slot.segment))?.read_exact_at(&mut payload, slot.at)?;
+        match postcard::from_bytes(&payload) {
+            Ok(Item::Product { zone, class, situation, body, .. }) => {
+                let body =
+                    self.0.keys.open_blob(&body).ok_or_else(|| io::Error::other("the key of a product is gone"))?;
+                Ok(Entry { sequence, zone, class, situation, body })
+            }
+            _ => Err(io::Error::other("a product's frame holds something else")),
+        }
+    }
+
+    /// A recipient has these.
+    pub fn confirm(&self, recipient: &RecipientId, sequences: &[u64]) -> Result<(), OutboxError> {
+        self.settle(recipient, sequences.to_vec(), None)
+    }
+
+    /// A recipient has everything up to a number.
+    pub fn confirm_up_to(&self, recipient: &RecipientId, up_to: u64) -> Result<(), OutboxError> {
+        let sequences = {
+            let inner = self.lock();
+            let pending = inner.pending.get(recipient);
+            pending.map(|pending| pending.range(..=up_to).map(|(sequence, _)| *sequence).collect()).unwrap_or_default()
+        };
+        self.settle(recipient, sequences, None)
+    }
+
+    /// A product must not leave any more.
+    pub fn withdraw(&self, recipient: &RecipientId, sequence: u64, why: &str) -> Result<(), OutboxError> {
+        tracing::info!(%recipient, sequence, why, "a queued product is withdrawn");
+        self.settle(recipient, vec![sequence], Some("withdrawn"))
+    }
+
+    /// A recipient refuses a product for good.
+    pub fn dead_letter(&self, recipient: &RecipientId, sequence: u64, why: &str) -> Result<(), OutboxError> {
+        tracing::error!(%recipient, sequence, why, "a recipient refuses a product; it is set aside and the rest goes on");
+        self.settle(recipient, vec![sequence], Some("refused"))
+    }
+
+    fn settle(&self, recipient: &RecipientId, sequences: Vec<u64>, never: Option<&str>) -> Result<(), OutboxError> {
+        let mut inner = self.lock();
+        let known = inner.pending.get(recipient);
+        let sequences: Vec<u64> =
+            sequences.into_iter().filter(|sequence| known.is_some_and(|known| known.contains_key(sequence))).collect();
+        if sequences.is_empty() {
+            return Ok(());
+        }
+        let settled = inner.settle(&self.0.folder, recipient, sequences, never);
+        self.named(settled)
+    }
+
+    /// A recipient's stream in numbers.
+    pub fn accounts(&self, recipient: &RecipientId) -> Accounts {
+        let inner = self.lock();
+        let pending = inner.pending.get(recipient);
+        Accounts {
+            last_sequence: inner.high_water.get(recipient).map_or(0, |water| water.sequence),
+            backlog: pending.map_or(0, |pending| pending.len() as u64),
+            oldest_unsent: pending.and_then(|pending| pending.values().next()).map(|slot| slot.concluded_wall),
+            never: inner.never.get(recipient).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Changes whenever products were appended.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.appended.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn named<T>(&self, result: io::Result<T>) -> Result<T, OutboxError> {
+        result.map_err(|source| OutboxError { folder: self.0.folder.clone(), source })
+    }
+}
+
+impl Inner {
+    fn marks(&self) -> Item {
+        Item::Marks {
+            epoch: self.epoch,
+            latest: self.latest,
+            high_water: self.high_water.iter().map(|(recipient, water)| (recipient.clone(), *water)).collect(),
+            never: self.never.iter().map(|(recipient, never)| (recipient.clone(), never.clone())).collect(),
+        }
+    }
+
+    /// Writes items as one group; returns segment, place and length of each.
+    fn write(&mut self, folder: &Path, items: &[Item], sync: bool) -> io::Result<Vec<(u64, u64, u32)>> {
+        let mut group = Group::default();
+        let mut next = self.next;
+        let mut places = Vec::with_capacity(items.len());
+        for item in items {
+            let payload = postcard::to_stdvec(item).map_err(io::Error::other)?;
+            places.push((group.add(next, &payload), u32::try_from(payload.len()).map_err(io::Error::other)?));
+            next += 1;
+        }
+        if !self.active.has_room(&group) {
+            self.roll(folder)?;
+            return self.write(folder, items, sync);
+        }
+        let begins = self.active.append(&group)?;
+        if sync {
+            self.active.sync()?;
+        }
+        self.next = next;
+        Ok(places.into_iter().map(|(at, length)| (self.active.first, begins + at, length)).collect())
+    }
+
+    /// Begins a new segment with the marks of all recipients, and removes old ones in which nothing waits.
+    fn roll(&mut self, folder: &Path) -> io::Result<()> {
+        self.active.sync()?;
+        let next = Active::create(folder, self.next, self.segment_bytes)?;
+        let full = std::mem::replace(&mut self.active, next);
+        self.closed.push_back(full.first);
+        let mut marks = Group::default();
+        marks.add(self.next, &postcard::to_stdvec(&self.marks()).map_err(io::Error::other)?);
+        self.active.append(&marks)?;
+        self.active.sync()?;
+        self.next += 1;
+        while let Some(first) = self.closed.front().copied().filter(|first| !self.waiting.contains_key(first)) {
+            fs::remove_file(segment::path_of(folder, first))?;
+            self.closed.pop_front();
+        }
+        Ok(())
+    }
+
+    fn note_product(&mut self, item: &Item, segment: u64, at: u64, length: u32) {
+        let Item::Product { recipient, sequence, lane, class, output, concluded, concluded_wall, .. } = item else {
+            return;
+        };
+        let slot = Slot { lane: *lane, class: *class, segment, at, length, concluded_wall: *concluded_wall };
+        self.high_water.insert(recipient.clone(), HighWater { sequence: *sequence, output: *output });
+        self.latest = self.latest.max(*concluded);
+        self.pending.entry(recipient.clone()).or_default().insert(*sequence, slot);
+        *self.waiting.entry(segment).or_default() += 1;
+        self.pending_bytes += u64::from(length);
+    }
+
+    fn settle(
+        &mut self,
+        folder: &Path,
+        recipient: &RecipientId,
+        sequences: Vec<u64>,
+        never: Option<&str>,
+    ) -> io::Result<()> {
+        for sequence in &sequences {
+            let slot = self.pending.get_mut(recipient).and_then(|pending| pending.remove(sequence));
+            let Some(slot) = slot else { continue };
+            self.pending_bytes -= u64::from(slot.length);
+            if let Some(waiting) = self.waiting.get_mut(&slot.segment) {
+                *waiting -= 1;
+                if *waiting == 0 {
+                    self.waiting.remove(&slot.segment);
+                }
+            }
+        }
+        let item = match never {
+            None => Item::Confirmed { recipient: recipient.clone(), sequences },
+            Some(why) => {
+                note_never(self.never.entry(recipient.clone()).or_default(), &sequences, why);
+                Item::Never { recipient: recipient.clone(), sequences, why: why.to_owned() }
+            }
+        };
+        self.write(folder, &[item], never.is_some()).map(|_| ())
+    }
+
+    /// Lets products go until what waits fits into the budget: the oldest routine ones first, alarms last.
+    fn keep_budget(&mut self, folder: &Path) -> io::Result<()> {
+        for class in [Class::Routine, Class::Alarm] {
+            while self.pending_bytes > self.budget {
+                let oldest = self
+                    .pending
+                    .iter()
+                    .filter_map(|(recipient, pending)| {
+                        let oldest = pending.iter().find(|(_, slot)| slot.class == class)?;
+                        Some((oldest.1.concluded_wall, recipient.clone(), *oldest.0))
+                    })
+                    .min();
+                let Some((_, recipient, sequence)) = oldest else { break };
+                metrics::counter!("quaywatch_products_shed_total").increment(1);
+                self.settle(folder, &recipient, vec![sequence], Some("shed"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds numbers to the ranges that will never come; joins neighbours.
+fn note_never(ranges: &mut Vec<NeverSent>, sequences: &[u64], why: &str) {
+    for &sequence in sequences {
+        match ranges.last_mut() {
+            Some(last) if last.why == why && last.last + 1 == sequence => last.last = sequence,
+            _ => ranges.push(NeverSent { first: sequence, last: sequence, why: why.to_owned() }),
+        }
+    }
+    let excess = ranges.len().saturating_sub(MOST_NEVER);
+    ranges.drain(..excess);
+}
+
+/// What reading the segments at the start comes to.
+#[derive(Default)]
+struct Found {
+    next: u64,
+    epoch: u64,
+    latest: GatewayTime,
+    high_water: BTreeMap<RecipientId, HighWater>,
+    never: BTreeMap<RecipientId, Vec<NeverSent>>,
+    pending: BTreeMap<RecipientId, BTreeMap<u64, Slot>>,
+}
+
+impl Found {
+    fn take(&mut self, item: Item, segment: u64, at: u64, length: usize) {
+        match item {
+            Item::Marks { epoch, latest, high_water, never } => {
+                if epoch != self.epoch {
+                    self.pending.clear();
+                }
+                self.epoch = epoch;
+                self.latest = self.latest.max(latest);
+                self.high_water = high_water.into_iter().collect();
+                self.never = never.into_iter().collect();
+            }
+            Item::Product { recipient, sequence, lane, class, output, concluded, concluded_wall, .. } => {
+                self.latest = self.latest.max(concluded);
+                self.high_water.insert(recipient.clone(), HighWater { sequence, output });
+                let length = u32::try_from(length).unwrap_or(u32::MAX);
+                let slot = Slot { lane, class, segment, at, length, concluded_wall };
+                self.pending.entry(recipient).or_default().insert(sequence, slot);
+            }
+            Item::Confirmed { recipient, sequences } => self.settled(&recipient, &sequences),
+            Item::Never { recipient, sequences, why } => {
+                self.settled(&recipient, &sequences);
+                note_never(self.never.entry(recipient).or_default(), &sequences, &why);
+            }
+        }
+    }
+
+    fn settled(&mut self, recipient: &RecipientId, sequences: &[u64]) {
+        if let Some(pending) = self.pending.get_mut(recipient) {
+            pending.retain(|sequence, _| !sequences.contains(sequence));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What is derived from the log, in redb. All tables, on one page:
+//!
+//! | table | key | value | lifetime |
+//! |---|---|---|---|
+//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`] | replaced |
+//! | `situations` | situation id | sealed latest revision | the newest [`MOST_SITUATIONS`] |
+//! | `situations_by_age` | (first kept at gateway time, id) | – | with its situation |
+//! | `references` | reference, upper case | situation id | with its situation |
+//! | `told` | recipient, zero, situation id | sealed account of what it was told | until the situation ends for it |
+//! | `dispositions` | log position | id of the situation it is evidence of | the newest [`MOST_DISPOSITIONS`] |
+//! | `answers` | keyed hash of recipient, product, word and time | sealed answer | the newest [`MOST_ANSWERS`] |
+//!
+//! A record that has no row in `dispositions` and lies at or before the checkpoint's position was considered and is evidence
+//! of nothing. Everything but the checkpoint may be ahead of it after a crash: a replay writes the same again.
+
+use super::keys::Keys;
+use quaywatch_schemas::{Position, RecipientId, Situation, control::ReceivedAnswer, situation::SituationId};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use serde::{Deserialize, Serialize};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const SITUATIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("situations");
+const BY_AGE: TableDefinition<'_, (u64, &[u8; 16]), ()> = TableDefinition::new("situations_by_age");
+const REFERENCES: TableDefinition<'_, &str, &[u8; 16]> = TableDefinition::new("references");
+const TOLD: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("told");
+const DISPOSITIONS: TableDefinition<'_, u64, &[u8; 16]> = TableDefinition::new("dispositions");
+const ANSWERS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("answers");
+
+/// A busy gate concludes some 5,000 passages a day: six weeks of them.
+const MOST_SITUATIONS: u64 = 200_000;
+const MOST_DISPOSITIONS: u64 = 2_000_000;
+const MOST_ANSWERS: u64 = 200_000;
+
+/// Why the state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the state in {}: {why}", path.display())]
+pub struct StateError {
+    path: PathBuf,
+    why: String,
+}
+
+/// How far the log has been applied, and what the engine knew then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The last record applied.
+    pub position: Position,
+    /// The pipeline's and the engine's memory.
+    pub engine: Vec<u8>,
+    /// How many conclusions were put out until then.
+    pub outputs: u64,
+}
+
+/// What is written in one transaction.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// How far the log has been applied.
+    pub checkpoint: Option<Checkpoint>,
+    /// Latest revisions.
+    pub situations: Vec<Situation>,
+    /// What references stand for.
+    pub references: Vec<(String, SituationId)>,
+    /// What recipients were told, as the pipeline writes it.
+    pub told: Vec<((RecipientId, SituationId), Vec<u8>)>,
+    /// What no longer needs an account.
+    pub forget_told: Vec<(RecipientId, SituationId)>,
+    /// Records that became evidence.
+    pub evidence: Vec<(Position, SituationId)>,
+    /// What recipients answered.
+    pub answers: Vec<ReceivedAnswer>,
+}
+
+impl Changes {
+    /// Notes which records a situation rests on.
+    pub fn evidence_of(&mut self, situation: &Situation) {
+        let positions = situation.evidence.iter().flat_map(|evidence| &evidence.positions);
+        self.evidence.extend(positions.map(|position| (*position, situation.id)));
+    }
+}
+
+/// The state. Cheap to clone; reads do not wait for writes.
+#[derive(Clone)]
+pub struct State {
+    path: PathBuf,
+    database: Arc<Database>,
+    keys: Arc<Keys>,
+}
+
+impl State {
+    /// Opens the state. One that cannot be opened is set aside as `….bad`: it can be derived again. Says whether it was.
+    pub(super) fn open(path: &Path, keys: Arc<Keys>) -> Result<(Self, bool), StateError> {
+        let failed = |why: String| StateError { path: path.to_owned(), why };
+        let (database, set_aside) = match Database::create(path) {
+            Ok(database) => (database, false),
+            Err(why @ (redb::DatabaseError::DatabaseAlreadyOpen | redb::DatabaseError::UpgradeRequired(_))) => {
+                return Err(failed(why.to_string()));
+            }
+            Err(why) => {
+                tracing::error!(path = %path.display(), %why, "the state cannot be opened; setting it aside and deriving it again");
+                std::fs::rename(path, path.with_extension("redb.bad")).map_err(|e| failed(e.to_string()))?;
+                (Database::create(path).map_err(|e| failed(e.to_string()))?, true)
+            }
+        };
+        let state = Self { path: path.to_owned(), database: Arc::new(database), keys };
+        state.write(|transaction| {
+            transaction.open_table(META)?;
+            transaction.open_table(SITUATIONS)?;
+            transaction.open_table(BY_AGE)?;
+            transaction.open_table(REFERENCES)?;
+            transaction.open_table(TOLD)?;
+            transaction.open_table(DISPOSITIONS)?;
+            transaction.open_table(ANSWERS)?;
+            Ok(())
+        })?;
+        Ok((state, set_aside))
+    }
+
+    /// How far the log has been applied; `None` for a new store, or one whose checkpoint cannot be opened.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, StateError> {
+        self.read(|transaction| {
+            let sealed = transaction.open_table(META)?.get("checkpoint")?.map(|value| value.value().to_vec());
+            Ok(sealed.and_then(|sealed| self.opened(&sealed)))
+        })
+    }
+
+    /// A situation's latest revision.
+    pub fn situation(&self, id: &SituationId) -> Result<Option<Situation>, StateError> {
+        self.read(|transaction| {
+            let sealed = transaction.open_table(SITUATIONS)?.get(&id.0)?.map(|value| value.value().to_vec());
+            Ok(sealed.and_then(|sealed| self.opened(&sealed)))
+        })
+    }
+
+    /// What a reference stands for.
+    pub fn by_reference(&self, reference: &str) -> Result<Option<SituationId>, StateError> {
+        self.read(|transaction| {
+            Ok(transaction.open_table(REFERENCES)?.get(reference)?.map(|value| SituationId(*value.value())))
+        })
+    }
+
+    /// What every recipient was told of what is still open for it.
+    #[expect(clippy::type_complexity, reason = "a row of the table: its key and its value")]
+    pub fn told(&self) -> Result<Vec<((RecipientId, SituationId), Vec<u8>)>, StateError> {
+        self.read(|transaction| {
+            let mut rows = Vec::new();
+            for row in transaction.open_table(TOLD)?.iter()? {
+                let (key, value) = row?;
+                if let Some(key) = told_of(key.value())
+                    && let Some(bytes) = self.keys.open_blob(value.value())
+                {
+                    rows.push((key, bytes));
+                }
+            }
+            Ok(rows)
+        })
+    }
+
+    /// How many answers are held, and how many situations.
+    pub fn sizes(&self) -> Result<(u64, u64), StateError> {
+        self.read(|transaction| {
+            Ok((transaction.open_table(ANSWERS)?.len()?, transaction.open_table(SITUATIONS)?.len()?))
+        })
+    }
+
+    /// Writes changes in one transaction.
+    pub fn apply(&self, changes: Changes) -> Result<(), StateError> {
+        self.write(|transaction| {
+            let age = changes.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.position.0);
+            if let Some(checkpoint) = &changes.checkpoint {
+                transaction.open_table(META)?.insert("checkpoint", self.sealed(checkpoint).as_slice())?;
+            }
+            {
+                let mut situations = transaction.open_table(SITUATIONS)?;
+                let mut by_age = transaction.open_table(BY_AGE)?;
+                for situation in &changes.situations {
+                    let id = &situation.id.0;
+                    if situations.insert(id, self.sealed(situation).as_slice())?.is_none() {
+                        by_age.insert((age, id), ())?;
+                    }
+                }
+                let mut references = transaction.open_table(REFERENCES)?;
+                for (reference, id) in &changes.references {
+                    references.insert(reference.as_str(), &id.0)?;
+                }
+                let mut gone = Vec::new();
+                while situations.len()? > MOST_SITUATIONS {
+                    let Some(oldest) = by_age.pop_first()?.map(|(key, _)| *key.value().1) else { break };
+                    situations.remove(&oldest)?;
+                    gone.push(oldest);
+                }
+                if !gone.is_empty() {
+                    references.retain(|_, id| !gone.contains(id))?;
+                }
+            }
+            let mut told = transaction.open_table(TOLD)?;
+            for (key, bytes) in &changes.told {
+                told.insert(told_key(key).as_slice(), self.keys.seal_blob(bytes).as_slice())?;
+            }
+            for key in &changes.forget_told {
+                told.remove(told_key(key).as_slice())?;
+            }
+            let mut dispositions = transaction.open_table(DISPOSITIONS)?;
+            for (position, id) in &changes.evidence {
+                dispositions.insert(position.0, &id.0)?;
+            }
+            while dispositions.len()? > MOST_DISPOSITIONS {
+                dispositions.pop_first()?;
+            }
+            let mut answers = transaction.open_table(ANSWERS)?;
+            for answer in &changes.answers {
+                answers.insert(&answer_key(answer), self.sealed(answer).as_slice())?;
+            }
+            while answers.len()? > MOST_ANSWERS {
+                answers.pop_first()?;
+            }
+            Ok(())
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StateError> {
+        let transaction = self.database.begin_read().map_err(|e| self.failed(&e))?;
+        read(&transaction).map_err(|e| self.failed(&e))
+    }
+
+    /// Writes with quick repair: a second sync a commit, so that a start after a crash need not walk the whole file.
+    fn write(&self, write: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StateError> {
+        let mut transaction = self.database.begin_write().map_err(|e| self.failed(&e))?;
+        transaction.set_quick_repair(true);
+        write(&transaction).map_err(|e| self.failed(&e))?;
+        transaction.commit().map_err(|e| self.failed(&e))
+    }
+
+    fn failed(&self, why: &dyn std::fmt::Display) -> StateError {
+        StateError { path: self.path.clone(), why: why.to_string() }
+    }
+
+    fn sealed(&self, value: &impl Serialize) -> Vec<u8> {
+        self.keys.seal_blob(&postcard::to_stdvec(value).expect("a stored value always serialises"))
+    }
+
+    fn opened<T: serde::de::DeserializeOwned>(&self, sealed: &[u8]) -> Option<T> {
+        postcard::from_bytes(&self.keys.open_blob(sealed)?).ok()
+    }
+}
+
+fn told_key((recipient, id): &(RecipientId, SituationId)) -> Vec<u8> {
+    let mut key = recipient.as_str().as_bytes().to_vec();
+    key.push(0);
+    key.extend_from_slice(&id.0);
+    key
+}
+
+fn told_of(key: &[u8]) -> Option<(RecipientId, SituationId)> {
+    let (recipient, id) = key.split_at_checked(key.len().checked_sub(17)?)?;
+    let recipient = RecipientId::new(std::str::from_utf8(recipient).ok()?).ok()?;
+    Some((recipient, SituationId(id[1..].try_into().ok()?)))
+}
+
+/// The same answer twice is one answer.
+fn answer_key(answer: &ReceivedAnswer) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key("quaywatch answer identity v1");
+    let word = format!("{:?}", answer.answer.word);
+    for part in [answer.recipient.as_str(), &answer.answer.product, &word, &answer.answer.at] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut key = [0; 16];
+    key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    key
+}
