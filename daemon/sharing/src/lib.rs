@@ -1,3 +1,276 @@
-//! Who may know what.
+//! Who may know what: one situation in, one product per recipient out.
 //!
-//! **Sharing knows no sensor, no rule and no network; it cannot make a situation, only make less of one.**
+//! [`decide`] is default deny. A recipient gets a product only if its kind and zone are the recipient's and at least one
+//! piece of evidence is releasable to it: marked no higher than its clearance, for its organisation (or a group it is in),
+//! for a purpose it has. The product is then built *up* from that evidence and from the classes of field the recipient may
+//! see; nothing is taken out of a full view, so nothing can be forgotten in it.
+//!
+//! If some evidence is not releasable, probability and certainty are computed again from what is, identities are shown only
+//! if a releasable sensor read them, and the facts and alternatives, which are sentences about all of it, are left out.
+//!
+//! **Sharing knows no sensor's meaning, no rule and no network; it cannot make a situation, only make less of one.**
+
+mod matrix;
+mod product;
+mod words;
+
+pub use matrix::{Cell, who_gets_what};
+pub use words::{mask, reference};
+
+use quaywatch_schemas::{
+    CloudEvent, OrganisationId, Policy, Product, RecipientId, SensorId, Site, Situation,
+    marking::{Marking, Releasable, Tlp},
+    policy::Recipient,
+    product::product_type,
+    situation::{Certainty, Evidence, Phase},
+};
+use serde::{Deserialize, Serialize};
+
+/// What a decision rests on beside the situation.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Who may know what.
+    pub policy: &'a Policy,
+    /// Names, time zone and footage links.
+    pub site: &'a Site,
+    /// What this recipient was told of this situation before.
+    pub told: Option<&'a Told>,
+    /// Who else was told of it.
+    pub others_told: &'a [RecipientId],
+    /// Keys references and pseudonyms.
+    pub reference_key: &'a [u8; 32],
+    /// Whether it is told after the fact.
+    pub late: bool,
+}
+
+/// What comes of a situation for one recipient.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// It gets this.
+    Release(Box<Release>),
+    /// It knows already: nothing it may see has changed by enough to say it again.
+    Unchanged,
+    /// It gets nothing.
+    Withhold(Withheld),
+}
+
+/// A product and what its envelope needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// The recipient's view.
+    pub product: Product,
+    /// What to remember for the next decision on the same situation.
+    pub told: Told,
+    /// Most restricted marking of anything in it.
+    pub tlp: Tlp,
+    /// ISPS level it was concluded under.
+    pub security_level: u8,
+    /// When it was concluded, RFC 3339 UTC.
+    pub time: String,
+}
+
+/// What a recipient was told of a situation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its own count of products.
+    pub revision: u32,
+    /// Digest of everything it was shown but numbers that may drift.
+    pub shown: [u8; 16],
+    /// Phase it was told.
+    pub phase: Phase,
+    /// Certainty word it was told.
+    pub certainty: Certainty,
+    /// Probability its view rests on.
+    pub probability: f64,
+}
+
+/// Why a recipient gets nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Withheld {
+    /// The sharing file has no such recipient.
+    UnknownRecipient,
+    /// It did not ask for this kind.
+    OtherKinds,
+    /// The zone is not its own.
+    OtherZones,
+    /// No sensor concerned has a marking.
+    NoMarking,
+    /// Everything is marked above its clearance.
+    AboveClearance,
+    /// Nothing is releasable to its organisation.
+    NotReleasable,
+    /// It has none of the purposes the information may be used for.
+    OtherPurpose,
+    /// What is releasable to it does not bear the conclusion.
+    TooLittleLeft,
+    /// It was never told of the opening, so there is nothing to close.
+    NeverTold,
+}
+
+impl std::fmt::Display for Withheld {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::UnknownRecipient => "no such recipient",
+            Self::OtherKinds => "kind not among its kinds",
+            Self::OtherZones => "zone not among its zones",
+            Self::NoMarking => "no marking covers the sensors",
+            Self::AboveClearance => "marked above its clearance",
+            Self::NotReleasable => "not releasable to its organisation",
+            Self::OtherPurpose => "none of its purposes",
+            Self::TooLittleLeft => "what is releasable to it does not bear the conclusion",
+            Self::NeverTold => "it was never told of the opening",
+        })
+    }
+}
+
+/// Decides what one recipient is told of a situation.
+pub fn decide(recipient_id: &RecipientId, situation: &Situation, context: &Context<'_>) -> Decision {
+    let Some(recipient) = context.policy.recipients.get(recipient_id) else {
+        return Decision::Withhold(Withheld::UnknownRecipient);
+    };
+    let view = match View::of(recipient_id, recipient, situation, context) {
+        Ok(view) => view,
+        Err(reason) => return Decision::Withhold(reason),
+    };
+    // A situation that ends at once is told at once; an ending nobody was told the beginning of is nobody's business.
+    let at_once = situation.phase == Phase::Closed && situation.revision == 1;
+    let ended = matches!(situation.phase, Phase::Closed | Phase::Retracted);
+    if context.told.is_none() && ended && !at_once {
+        return Decision::Withhold(Withheld::NeverTold);
+    }
+    if !ended && view.probability() < LEAST_TOLD && view.is_partial() {
+        return Decision::Withhold(Withheld::TooLittleLeft);
+    }
+    product::build(&view, context)
+}
+
+/// A partial view below even odds says the opposite of the conclusion.
+const LEAST_TOLD: f64 = 0.5;
+
+/// Puts a release into its CloudEvents envelope.
+pub fn envelope(
+    release: &Release,
+    source: (&str, &quaywatch_schemas::SiteId, &RecipientId),
+    epoch_hex: &str,
+    sequence: u64,
+) -> CloudEvent<Product> {
+    let (locode, site, recipient) = source;
+    let product = release.product.clone();
+    CloudEvent {
+        specversion: "1.0".into(),
+        kind: product_type(product.phase).into(),
+        source: format!("/quaywatch/{locode}/{site}/{recipient}"),
+        id: format!("{epoch_hex}.{sequence:020}"),
+        sequence: Some(format!("{sequence:020}")),
+        epoch: epoch_hex.into(),
+        time: release.time.clone(),
+        subject: Some(product.zone.id.clone()),
+        datacontenttype: "application/json".into(),
+        partitionkey: Some(format!("{locode}/{site}/{}", product.zone.id)),
+        correlationid: Some(product.reference.clone()),
+        tlp: Some(release.tlp),
+        seclevel: Some(release.security_level),
+        data: product,
+    }
+}
+
+/// A situation as far as it is releasable to one recipient.
+struct View<'a> {
+    recipient_id: &'a RecipientId,
+    recipient: &'a Recipient,
+    situation: &'a Situation,
+    evidence: Vec<&'a Evidence>,
+    marking: Marking,
+}
+
+impl<'a> View<'a> {
+    fn of(
+        recipient_id: &'a RecipientId,
+        recipient: &'a Recipient,
+        situation: &'a Situation,
+        context: &Context<'a>,
+    ) -> Result<Self, Withheld> {
+        if !recipient.wants(&situation.kind) {
+            return Err(Withheld::OtherKinds);
+        }
+        if !recipient.covers(&situation.zone) {
+            return Err(Withheld::OtherZones);
+        }
+        let mut evidence = Vec::new();
+        let mut combined: Option<Marking> = None;
+        // The reason nearest to a release is the most useful one to tell a security officer.
+        let mut reason = Withheld::NoMarking;
+        for piece in &situation.evidence {
+            match releasable(recipient, &piece.sensor, context) {
+                Ok(marking) => {
+                    evidence.push(piece);
+                    combined = Some(combined.map_or_else(|| marking.clone(), |so_far| stricter(so_far, marking)));
+                }
+                Err(why) => reason = reason.max(why),
+            }
+        }
+        match combined {
+            Some(marking) => Ok(Self { recipient_id, recipient, situation, evidence, marking }),
+            None => Err(reason),
+        }
+    }
+
+    /// Whether some of the evidence is withheld.
+    fn is_partial(&self) -> bool {
+        self.evidence.len() < self.situation.evidence.len()
+    }
+
+    fn probability(&self) -> f64 {
+        if !self.is_partial() {
+            return self.situation.probability;
+        }
+        let log_odds = self.situation.prior + self.evidence.iter().map(|piece| piece.weight).sum::<f64>();
+        1.0 / (1.0 + (-log_odds).exp())
+    }
+
+    fn may_know_sensor(&self, sensor: &SensorId) -> bool {
+        self.evidence.iter().any(|piece| piece.sensor == *sensor)
+    }
+}
+
+fn releasable<'a>(recipient: &Recipient, sensor: &SensorId, context: &Context<'a>) -> Result<&'a Marking, Withheld> {
+    let marking = marking_of(context.policy, context.site, sensor).ok_or(Withheld::NoMarking)?;
+    if !may_have(context.policy, &marking.releasable_to, &recipient.organisation) {
+        return Err(Withheld::NotReleasable);
+    }
+    if marking.tlp > recipient.clearance {
+        return Err(Withheld::AboveClearance);
+    }
+    if !recipient.purposes.contains(&marking.purpose) {
+        return Err(Withheld::OtherPurpose);
+    }
+    Ok(marking)
+}
+
+/// A sensor's own marking, else its zone's, else the default.
+fn marking_of<'a>(policy: &'a Policy, site: &Site, sensor: &SensorId) -> Option<&'a Marking> {
+    let own = policy.markings.iter().find(|scoped| scoped.sensors.contains(sensor));
+    let zone = site.sensors.get(sensor).map(|sensor| &sensor.zone);
+    let zones = || policy.markings.iter().find(|scoped| zone.is_some_and(|zone| scoped.zones.contains(zone)));
+    own.or_else(zones).map(|scoped| &scoped.marking).or(policy.default_marking.as_ref())
+}
+
+fn may_have(policy: &Policy, releasable_to: &[Releasable], organisation: &OrganisationId) -> bool {
+    releasable_to.iter().any(|to| match to {
+        Releasable::Organisation(named) => named == organisation,
+        Releasable::Group(group) => {
+            policy.groups.get(group).is_some_and(|group| group.organisations.contains(organisation))
+        }
+    })
+}
+
+/// What holds for two pieces together: the higher marking, only those who may have both, the earlier deletion.
+fn stricter(mut a: Marking, b: &Marking) -> Marking {
+    a.tlp = a.tlp.max(b.tlp);
+    a.releasable_to.retain(|to| b.releasable_to.contains(to));
+    a.delete_after_days = a.delete_after_days.min(b.delete_after_days);
+    a
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Who gets what: the table `quaywatch check` prints, from the same functions that decide.
+
+use crate::{Context, Withheld, releasable};
+use quaywatch_schemas::{FieldClass, Policy, RecipientId, Site, ZoneId, policy::Treatment};
+
+/// What one recipient gets of one kind in one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// The kind of situation.
+    pub kind: String,
+    /// Where.
+    pub zone: ZoneId,
+    /// Who.
+    pub recipient: RecipientId,
+    /// Each class of field and its treatment, or why there is nothing.
+    pub gets: Result<Vec<(FieldClass, Treatment)>, Withheld>,
+}
+
+/// Every kind in every zone it can occur in, for every recipient.
+pub fn who_gets_what(policy: &Policy, site: &Site, kinds: &[(String, ZoneId)]) -> Vec<Cell> {
+    let context = Context { policy, site, told: None, others_told: &[], reference_key: &[0; 32], late: false };
+    let mut cells = Vec::new();
+    for (kind, zone) in kinds {
+        for (id, recipient) in &policy.recipients {
+            let gets = if !recipient.wants(kind) {
+                Err(Withheld::OtherKinds)
+            } else if !recipient.covers(zone) {
+                Err(Withheld::OtherZones)
+            } else {
+                let reasons = site.sensors_of(zone).map(|(sensor, _)| releasable(recipient, sensor, &context).err());
+                match reasons.min().unwrap_or(Some(Withheld::NoMarking)) {
+                    None => Ok(FieldClass::ALL.iter().map(|class| (*class, recipient.treatment(*class))).collect()),
+                    Some(reason) => Err(reason),
+                }
+            };
+            cells.push(Cell { kind: kind.clone(), zone: zone.clone(), recipient: id.clone(), gets });
+        }
+    }
+    cells
+}

@@ -1,0 +1,369 @@
+//! One tailgating and several recipients: what each sees, and what nobody can find in a product that was withheld from it.
+
+use super::*;
+use proptest::prelude::*;
+use quaywatch_schemas::{
+    DomainId, FieldClass, GatewayTime, GroupId, Position, Private, Purpose, SiteId, WallTime, ZoneId,
+    observation::{Media, NoData},
+    policy::{Confirm, Group, KindPattern, Treatment},
+    site::{Rates, Role, Rules, Sensor, Status, Zone, ZoneKind, rules::Mode},
+    situation::*,
+    time::{ClockQuality, ClockState},
+};
+use std::collections::BTreeMap;
+
+const KEY: [u8; 32] = [3; 32];
+/// 2026-03-14T02:12:04.120Z
+const FROM: WallTime = WallTime(1_773_454_324_120_000_000);
+
+fn site() -> Site {
+    let sensor = |role, domain: &str| Sensor {
+        zone: ZoneId::new("lane-3").unwrap(),
+        role,
+        at_m: None,
+        domain: DomainId::new(domain).unwrap(),
+        line: quaywatch_schemas::LineId::new("plc").unwrap(),
+        silent_after: None,
+        unit: None,
+        range: None,
+        rates: Rates { detection: 0.95, false_alarm: 0.01 },
+    };
+    let zone = Zone {
+        name: "Gate 2, lane 3, inbound".into(),
+        kind: ZoneKind::Lane,
+        direction: None,
+        length_m: Some(22.0),
+        media: Some("https://vms.acme.lan/export?cam={camera}&from={from}&to={to}".into()),
+        closed: None,
+    };
+    let sensors = [
+        ("loop-b", Role::LoopExit, "plc"),
+        ("arm", Role::BarrierOpen, "plc"),
+        ("rear", Role::PlateRear, "switch-3"),
+        ("front", Role::PlateFront, "switch-3"),
+    ];
+    Site {
+        locode: "NLRTM".into(),
+        id: SiteId::new("gate-2").unwrap(),
+        timezone: "Europe/Amsterdam".into(),
+        status: Status::Actual,
+        zones: [(ZoneId::new("lane-3").unwrap(), zone)].into(),
+        sensors: sensors.map(|(id, role, domain)| (SensorId::new(id).unwrap(), sensor(role, domain))).into(),
+        rules: Rules::default(),
+        feeds: BTreeMap::new(),
+        utc_offsets: Vec::new(),
+    }
+}
+
+fn marking() -> Marking {
+    Marking {
+        owner: OrganisationId::new("acme-terminal").unwrap(),
+        tlp: Tlp::Amber,
+        releasable_to: ["port-police", "acme-terminal"]
+            .map(|id| Releasable::Organisation(OrganisationId::new(id).unwrap()))
+            .to_vec(),
+        purpose: Purpose::new("port-facility-security").unwrap(),
+        delete_after_days: 28,
+    }
+}
+
+fn recipient(organisation: &str, fields: &[(FieldClass, Treatment)]) -> Recipient {
+    Recipient {
+        organisation: OrganisationId::new(organisation).unwrap(),
+        clearance: Tlp::Amber,
+        purposes: vec![Purpose::new("port-facility-security").unwrap()],
+        zones: None,
+        kinds: Vec::new(),
+        fields: fields.iter().copied().collect(),
+        confirm: Confirm::Transport,
+    }
+}
+
+fn policy() -> Policy {
+    use FieldClass::*;
+    let police = recipient(
+        "port-police",
+        &[
+            (Operational, Treatment::Show),
+            (QuasiIdentity, Treatment::Show),
+            (Identity, Treatment::Pseudonym),
+            (Media, Treatment::Show),
+            (Method, Treatment::Show),
+        ],
+    );
+    let desk = Recipient {
+        zones: Some(vec![ZoneId::new("lane-3").unwrap()]),
+        kinds: vec![KindPattern("gate.*".into()), KindPattern("sensor.*".into())],
+        ..recipient("acme-terminal", &[(Operational, Treatment::Show), (QuasiIdentity, Treatment::Mask)])
+    };
+    let members = ["port-police", "acme-terminal"].map(|id| OrganisationId::new(id).unwrap()).to_vec();
+    Policy {
+        default_marking: Some(marking()),
+        markings: Vec::new(),
+        groups: [(GroupId::new("gate-2-watch").unwrap(), Group { organisations: members })].into(),
+        recipients: [("port-police", police), ("gate-desk", desk)]
+            .map(|(id, recipient)| (RecipientId::new(id).unwrap(), recipient))
+            .into(),
+    }
+}
+
+fn tailgating(granted: &str, following: &str) -> Situation {
+    let evidence = |sensor: &str, said: Phrase, weight, domain: &str| Evidence {
+        sensor: SensorId::new(sensor).unwrap(),
+        positions: vec![Position(7)],
+        said,
+        weight,
+        side: Side::For,
+        domain: DomainId::new(domain).unwrap(),
+    };
+    let plate = |role: &str, text: &str, alternatives: Vec<Private>| Subject {
+        role: role.into(),
+        identities: vec![SubjectIdentity {
+            kind: IdentityKind::Plate,
+            value: Private::clear(text),
+            probability: 0.88,
+            alternatives,
+            read_by: vec![SensorId::new("rear").unwrap()],
+        }],
+    };
+    let evidence = vec![
+        evidence("loop-b", Phrase::words("2 vehicles, 3.2 s apart"), 3.4, "plc"),
+        evidence("arm", Phrase::words("open throughout"), 1.1, "plc"),
+        evidence("rear", Phrase::words("2 different plates"), 1.7, "switch-3"),
+    ];
+    let log_odds = -3.89 + 3.4 + 1.1 + 1.7;
+    Situation {
+        id: SituationId::of(&KEY, "gate-2", "gate.tailgating", &ZoneId::new("lane-3").unwrap(), Position(7)),
+        revision: 2,
+        phase: Phase::Revised,
+        kind: "gate.tailgating".into(),
+        zone: ZoneId::new("lane-3").unwrap(),
+        from: FROM,
+        until: None,
+        concluded: GatewayTime(FROM.0 as u64),
+        concluded_wall: WallTime(FROM.0 + 15_520_000_000),
+        clock: ClockQuality { gateway: ClockState::Synchronised, uncertainty_ms: 60 },
+        prior: -3.89,
+        log_odds,
+        probability: 1.0 / (1.0 + f64::exp(-log_odds)),
+        severity: Severity::Moderate,
+        urgency: Urgency::Immediate,
+        headline: Phrase::words("a second truck passed on one grant"),
+        facts: vec![
+            Phrase::words("Arm opened once on one grant")
+                .detail(FieldClass::Method, Phrase::words(" at ").at(FROM))
+                .then("."),
+        ],
+        assessment: Phrase::words("Second vehicle entered without a grant."),
+        actions: vec![
+            Action {
+                needs: FieldClass::QuasiIdentity,
+                text: Phrase::words("Check truck ")
+                    .value(FieldClass::QuasiIdentity, Private::clear(following))
+                    .then(" in yard."),
+            },
+            Action { needs: FieldClass::Public, text: Phrase::words("Hold lane 3; do not approach the driver.") },
+        ],
+        subjects: vec![
+            plate("vehicle.granted", granted, vec![]),
+            plate("vehicle.following", following, vec![Private::clear("7-KL8-09")]),
+        ],
+        evidence,
+        missing: vec![Missing { sensor: SensorId::new("front").unwrap(), why: NoData::Silent, since: Some(FROM) }],
+        alternatives: vec![Alternative {
+            text: Phrase::words("one long combination counted twice"),
+            probability: 0.07,
+        }],
+        media: vec![(
+            SensorId::new("rear").unwrap(),
+            Media { camera: "rear".into(), from: FROM, to: WallTime(FROM.0 + 30_000_000_000) },
+        )],
+        status: Status::Actual,
+        security_level: 1,
+        rule: "gate.tailgating@1.0".into(),
+        model: "9b1e".into(),
+        mode: Mode::Tell,
+        answer_within: Some(core::time::Duration::from_secs(300)),
+    }
+}
+
+fn decided(recipient: &str, situation: &Situation, policy: &Policy, told: Option<&Told>) -> Decision {
+    let site = site();
+    let others = [RecipientId::new("gate-desk").unwrap()];
+    let context = Context { policy, site: &site, told, others_told: &others, reference_key: &KEY, late: false };
+    decide(&RecipientId::new(recipient).unwrap(), situation, &context)
+}
+
+fn released(recipient: &str, situation: &Situation, policy: &Policy) -> Release {
+    match decided(recipient, situation, policy, None) {
+        Decision::Release(release) => *release,
+        other => panic!("{recipient}: {other:?}"),
+    }
+}
+
+fn json(release: &Release) -> String {
+    serde_json::to_string(&release.product).unwrap()
+}
+
+#[test]
+fn the_police_see_plates_evidence_and_footage() {
+    let release = released("port-police", &tailgating("12-BRV-4", "7-KLB-09"), &policy());
+    let product = &release.product;
+    assert_eq!(
+        product.text,
+        "Gate 2, lane 3, inbound: a second truck passed on one grant at 03:12 local. Likely. Check truck 7-KLB-09 in yard."
+    );
+    assert_eq!(product.facts, ["Arm opened once on one grant at 02:12:04.1 UTC."]);
+    assert_eq!(product.subjects[1].plate.as_deref(), Some("7-KLB-09"));
+    assert_eq!(product.subjects[1].plate_alternatives, ["7-KL8-09"]);
+    assert_eq!(product.evidence.iter().map(|piece| piece.reference.as_str()).collect::<Vec<_>>(), ["e1", "e2", "e3"]);
+    let sum = product.prior.unwrap() + product.evidence.iter().map(|piece| piece.weight).sum::<f64>();
+    assert!((1.0 / (1.0 + (-sum).exp()) - product.probability.unwrap()).abs() < 0.005, "the terms are the score");
+    assert_eq!(product.media[0].href, "https://vms.acme.lan/export?cam=rear&from=1773454324&to=1773454354");
+    assert_eq!(product.told, ["gate-desk"]);
+    assert_eq!(product.handling.releasable_to, ["port-police"]);
+    assert_eq!(product.handling.delete_by, "2026-04-11");
+    assert_eq!(product.answer_by.as_deref(), Some("2026-03-14T02:17:19.640Z"));
+    assert_eq!(release.tlp, Tlp::Amber);
+}
+
+#[test]
+fn the_gate_desk_sees_what_to_do_and_masked_plates_and_no_method() {
+    let release = released("gate-desk", &tailgating("12-BRV-4", "7-KLB-09"), &policy());
+    let product = &release.product;
+    assert_eq!(
+        product.text,
+        "Gate 2, lane 3, inbound: a second truck passed on one grant at 03:12 local. Likely. \
+         Hold lane 3; do not approach the driver."
+    );
+    assert_eq!(product.facts, ["Arm opened once on one grant."]);
+    assert_eq!(product.subjects[0].plate.as_deref(), Some("12-••••-4"));
+    assert_eq!(product.subjects[1].plate.as_deref(), Some("7-••••-09"));
+    assert_eq!(product.missing[0].why, "silent since 02:12 UTC");
+    for field in ["probability", "grading", "evidence", "prior", "alternatives", "media", "rule", "model", "told"] {
+        assert!(serde_json::to_value(product).unwrap().get(field).is_none(), "{field}");
+    }
+}
+
+#[test]
+fn members_of_a_group_share_the_reference_and_others_do_not() {
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let mut policy = policy();
+    let reference = |policy: &Policy, to: &str| released(to, &situation, policy).product.reference;
+    assert_eq!(reference(&policy, "port-police"), reference(&policy, "gate-desk"));
+    assert!(reference(&policy, "gate-desk").starts_with("QW-G2-"));
+    policy.groups.clear();
+    assert_ne!(reference(&policy, "port-police"), reference(&policy, "gate-desk"));
+}
+
+#[test]
+fn without_every_condition_nothing_is_released() {
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let refuse = |change: &dyn Fn(&mut Policy), reason: Withheld| {
+        let mut policy = policy();
+        change(&mut policy);
+        assert_eq!(decided("gate-desk", &situation, &policy, None), Decision::Withhold(reason));
+    };
+    fn desk(policy: &mut Policy) -> &mut Recipient {
+        policy.recipients.get_mut("gate-desk").unwrap()
+    }
+    refuse(&|policy| policy.recipients.clear(), Withheld::UnknownRecipient);
+    refuse(&|policy| policy.default_marking = None, Withheld::NoMarking);
+    refuse(&|policy| desk(policy).clearance = Tlp::Green, Withheld::AboveClearance);
+    refuse(&|policy| desk(policy).purposes.clear(), Withheld::OtherPurpose);
+    refuse(&|policy| desk(policy).zones = Some(vec![]), Withheld::OtherZones);
+    refuse(&|policy| desk(policy).kinds = vec![KindPattern("quay.*".into())], Withheld::OtherKinds);
+    refuse(&|policy| policy.default_marking.as_mut().unwrap().releasable_to.clear(), Withheld::NotReleasable);
+}
+
+#[test]
+fn a_recipient_without_the_camera_gets_a_view_without_the_camera() {
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let mut policy = policy();
+    let only_owner = Marking {
+        releasable_to: vec![Releasable::Organisation(OrganisationId::new("acme-terminal").unwrap())],
+        ..marking()
+    };
+    policy.markings.push(quaywatch_schemas::policy::ScopedMarking {
+        sensors: vec![SensorId::new("rear").unwrap()],
+        zones: vec![],
+        marking: only_owner,
+    });
+    let release = released("port-police", &situation, &policy);
+    let text = json(&release);
+    for hidden in ["7-KLB-09", "12-BRV-4", "rear", "2 different plates"] {
+        assert!(!text.contains(hidden), "{hidden} in {text}");
+    }
+    let expected = 1.0 / (1.0 + f64::exp(-(-3.89 + 3.4 + 1.1)));
+    assert!((release.product.probability.unwrap() - expected).abs() < 0.001);
+}
+
+#[test]
+fn the_same_again_is_not_said_again_and_an_ending_only_to_those_told() {
+    let mut situation = tailgating("12-BRV-4", "7-KLB-09");
+    let told = released("gate-desk", &situation, &policy()).told;
+    situation.revision += 1;
+    assert_eq!(decided("gate-desk", &situation, &policy(), Some(&told)), Decision::Unchanged);
+    situation.phase = Phase::Retracted;
+    assert!(matches!(decided("gate-desk", &situation, &policy(), Some(&told)), Decision::Release(_)));
+    assert_eq!(decided("gate-desk", &situation, &policy(), None), Decision::Withhold(Withheld::NeverTold));
+}
+
+#[test]
+fn a_mask_keeps_the_ends_and_not_the_length() {
+    for (value, masked) in
+        [("12-BRV-4", "12-••••-4"), ("7-KLB-09", "7-••••-09"), ("AB12CDE", "A••••E"), ("K1", "••••"), ("", "••••")]
+    {
+        assert_eq!(mask(value), masked);
+    }
+}
+
+fn plates() -> impl Strategy<Value = (String, String)> {
+    ("[0-9]{2}-[A-Z]{3}-[0-9]", "[0-9]-[A-Z]{3}-[0-9]{2}")
+}
+
+proptest! {
+    /// The classic leak is a side field: the whole serialised product is searched, envelope included.
+    #[test]
+    fn a_value_that_is_not_shown_occurs_nowhere((granted, following) in plates(), treatment in 0..2usize) {
+        let mut policy = policy();
+        let desk = policy.recipients.get_mut("gate-desk").unwrap();
+        desk.fields.insert(FieldClass::QuasiIdentity, [Treatment::Mask, Treatment::Drop][treatment]);
+        desk.fields.insert(FieldClass::Method, Treatment::Show);
+        let situation = tailgating(&granted, &following);
+        let release = released("gate-desk", &situation, &policy);
+        let recipient = RecipientId::new("gate-desk").unwrap();
+        let event = envelope(&release, ("NLRTM", &site().id, &recipient), "3f", 1);
+        let text = serde_json::to_string(&event).unwrap();
+        for hidden in [granted.as_str(), &following, "7-KL8-09", &granted[3..6], &following[2..5]] {
+            prop_assert!(!text.contains(hidden), "{} in {}", hidden, text);
+        }
+    }
+
+    /// Change what is hidden, and not one byte changes.
+    #[test]
+    fn what_is_dropped_does_not_influence_a_byte(a in plates(), b in plates()) {
+        let mut policy = policy();
+        policy.recipients.get_mut("gate-desk").unwrap().fields.remove(&FieldClass::QuasiIdentity);
+        let view = |(granted, following): &(String, String)| {
+            let mut release = released("gate-desk", &tailgating(granted, following), &policy);
+            release.told.shown = [0; 16];
+            json(&release)
+        };
+        prop_assert_eq!(view(&a), view(&b));
+    }
+
+    /// Taking a right away never adds a field.
+    #[test]
+    fn fewer_rights_never_show_more(drop in proptest::sample::subsequence(FieldClass::ALL.to_vec(), 0..7)) {
+        let situation = tailgating("12-BRV-4", "7-KLB-09");
+        let full = serde_json::to_value(released("port-police", &situation, &policy()).product).unwrap();
+        let mut policy = policy();
+        let police = policy.recipients.get_mut("port-police").unwrap();
+        drop.iter().for_each(|class| { police.fields.remove(class); });
+        let less = serde_json::to_value(released("port-police", &situation, &policy).product).unwrap();
+        for (field, _) in less.as_object().unwrap() {
+            prop_assert!(full.get(field).is_some(), "{}", field);
+        }
+    }
+}
