@@ -1,0 +1,17 @@
+//! The most of everything. At a bound the oldest goes, and what is counted there says so.
+
+/// Vehicles a lane holds at once: a 60 m lane and 4 m cars make fifteen; more than eight means a loop is stuck.
+pub const VEHICLES_PER_LANE: usize = 8;
+/// Plate reads kept of one vehicle: a camera at 10 reads/s over the two seconds a plate is well in view.
+pub const READS_PER_VEHICLE: usize = 24;
+/// Readings of the source's clock that the offset is estimated from.
+pub const OFFSETS_PER_SENSOR: usize = 64;
+/// Crossings remembered while an arm is open.
+pub const CROSSINGS_PER_OPENING: usize = 16;
+/// Statements of all feeds together.
+pub const REFERENCES: usize = 20_000;
+/// Loads a trend is fitted to, per mooring sensor.
+pub const LOADS_PER_SENSOR: usize = 32;
+/// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
+/// Whatever fails together must not be able to prove anything alone.
+pub const MOST_WEIGHT: f64 = 6.0;

@@ -1,0 +1,243 @@
+//! Scores that are the sum of their terms, and the life of a situation.
+//!
+//! A [`Draft`] collects what speaks for and against a conclusion. Each piece adds its weight in log-odds; a piece, and all
+//! pieces that share a failure domain, add at most [`MOST_WEIGHT`] together. What a piece is listed with is what it added,
+//! so prior and listed weights always make the score.
+
+use crate::{bounds::MOST_WEIGHT, rules::Here};
+use alloc::{string::String, vec::Vec};
+use core::time::Duration;
+use quaywatch_schemas::{
+    Position, SensorId, Situation, WallTime,
+    observation::Media,
+    situation::{
+        Action, Alternative, Certainty, Evidence, Missing, Phase, Phrase, Severity, Side, SituationId, Subject, Urgency,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// A conclusion being drawn.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(crate) from: WallTime,
+    pub(crate) until: Option<WallTime>,
+    pub(crate) prior: f64,
+    log_odds: f64,
+    evidence: Vec<Evidence>,
+    pub(crate) severity: Severity,
+    pub(crate) urgency: Urgency,
+    pub(crate) headline: Phrase,
+    pub(crate) facts: Vec<Phrase>,
+    pub(crate) assessment: Phrase,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) subjects: Vec<Subject>,
+    pub(crate) missing: Vec<Missing>,
+    pub(crate) alternatives: Vec<Alternative>,
+    pub(crate) media: Vec<(SensorId, Media)>,
+    pub(crate) answer_within: Option<Duration>,
+}
+
+impl Draft {
+    /// A conclusion with a probability before evidence.
+    pub(crate) fn new(headline: Phrase, assessment: Phrase, prior: f64, from: WallTime) -> Self {
+        let prior = logit(prior);
+        Self {
+            from,
+            until: None,
+            prior,
+            log_odds: prior,
+            evidence: Vec::new(),
+            severity: Severity::Moderate,
+            urgency: Urgency::Immediate,
+            headline,
+            facts: Vec::new(),
+            assessment,
+            actions: Vec::new(),
+            subjects: Vec::new(),
+            missing: Vec::new(),
+            alternatives: Vec::new(),
+            media: Vec::new(),
+            answer_within: None,
+        }
+    }
+
+    /// What a sensor said that speaks for it (positive) or against it (negative).
+    pub(crate) fn said(
+        &mut self,
+        here: &Here<'_>,
+        sensor: &SensorId,
+        positions: &[Position],
+        said: Phrase,
+        weight: f64,
+    ) {
+        let side = if weight >= 0.0 { Side::For } else { Side::Against };
+        self.add(here, sensor, positions.to_vec(), said, weight, side);
+    }
+
+    /// What a healthy sensor did not say.
+    pub(crate) fn absent(&mut self, here: &Here<'_>, sensor: &SensorId, said: Phrase, weight: f64) {
+        self.add(here, sensor, Vec::new(), said, weight, Side::Absent);
+    }
+
+    fn add(
+        &mut self,
+        here: &Here<'_>,
+        sensor: &SensorId,
+        positions: Vec<Position>,
+        said: Phrase,
+        weight: f64,
+        side: Side,
+    ) {
+        let Some(spec) = here.site.sensors.get(sensor) else { return };
+        let group: f64 =
+            self.evidence.iter().filter(|piece| piece.domain == spec.domain).map(|piece| piece.weight).sum();
+        let added = (group + weight.clamp(-MOST_WEIGHT, MOST_WEIGHT)).clamp(-MOST_WEIGHT, MOST_WEIGHT) - group;
+        self.log_odds += added;
+        self.evidence.push(Evidence {
+            sensor: sensor.clone(),
+            positions,
+            said,
+            weight: added,
+            side,
+            domain: spec.domain.clone(),
+        });
+    }
+
+    /// Every sensor of the roles that could not have spoken.
+    pub(crate) fn note_missing(&mut self, here: &Here<'_>, roles: &[quaywatch_schemas::site::Role]) {
+        for role in roles {
+            for (sensor, why, since) in here.unhealthy(*role) {
+                self.missing.push(Missing { sensor, why, since });
+            }
+        }
+    }
+
+    /// What to do: for those who may read identities, and for everybody.
+    pub(crate) fn act(&mut self, needs: quaywatch_schemas::FieldClass, text: Phrase) {
+        self.actions.push(Action { needs, text });
+    }
+
+    pub(crate) fn probability(&self) -> f64 {
+        logistic(self.log_odds)
+    }
+}
+
+/// The life of one rule's situation in one zone: opened once, revised when it matters, ended once.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Life {
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Open {
+    id: SituationId,
+    revision: u32,
+    probability: f64,
+    shape: (usize, usize, usize),
+}
+
+/// A change of probability worth a revision.
+const WORTH_REVISING: f64 = 0.1;
+
+impl Life {
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Says it: opens, or revises if probability, certainty, or what it rests on has changed.
+    pub(crate) fn say(&mut self, here: &mut Here<'_>, first: Position, draft: Draft) {
+        let probability = draft.probability();
+        let shape = (draft.evidence.len(), draft.subjects.len(), draft.missing.len());
+        match &mut self.open {
+            None => {
+                let id = SituationId::of(here.key, here.site.id.as_str(), here.rule.kind, here.zone_id, first);
+                self.open = Some(Open { id, revision: 1, probability, shape });
+                here.put_out(id, 1, Phase::Opened, draft);
+            }
+            Some(open) => {
+                let same_word = Certainty::of(open.probability) == Certainty::of(probability);
+                let same_number = (open.probability - probability).abs() < WORTH_REVISING;
+                if same_word && same_number && open.shape == shape {
+                    return;
+                }
+                open.revision += 1;
+                open.probability = probability;
+                open.shape = shape;
+                let (id, revision) = (open.id, open.revision);
+                here.put_out(id, revision, Phase::Revised, draft);
+            }
+        }
+    }
+
+    /// Ends it, if it was open.
+    pub(crate) fn end(&mut self, here: &mut Here<'_>, phase: Phase, draft: Draft) {
+        if let Some(open) = self.open.take() {
+            here.put_out(open.id, open.revision + 1, phase, draft);
+        }
+    }
+
+    /// Says something that is over when it is said.
+    pub(crate) fn at_once(here: &mut Here<'_>, first: Position, draft: Draft) {
+        let id = SituationId::of(here.key, here.site.id.as_str(), here.rule.kind, here.zone_id, first);
+        here.put_out(id, 1, Phase::Closed, draft);
+    }
+}
+
+/// Turns a draft into a situation.
+pub(crate) fn situation(here: &Here<'_>, id: SituationId, revision: u32, phase: Phase, draft: Draft) -> Situation {
+    let mut rule = String::from(here.rule.kind);
+    rule.push('@');
+    rule.push_str(here.rule.version);
+    let probability = draft.probability();
+    Situation {
+        id,
+        revision,
+        phase,
+        kind: here.rule.kind.into(),
+        zone: here.zone_id.clone(),
+        from: draft.from,
+        until: draft.until,
+        concluded: here.now,
+        concluded_wall: here.wall(here.now),
+        clock: here.clock,
+        prior: draft.prior,
+        log_odds: draft.log_odds,
+        probability,
+        severity: draft.severity,
+        urgency: draft.urgency,
+        headline: draft.headline,
+        facts: draft.facts,
+        assessment: draft.assessment,
+        actions: draft.actions,
+        subjects: draft.subjects,
+        evidence: draft.evidence,
+        missing: draft.missing,
+        alternatives: draft.alternatives,
+        media: draft.media,
+        status: here.site.status,
+        security_level: here.security_level,
+        rule,
+        model: here.model.into(),
+        mode: here.mode,
+        answer_within: draft.answer_within,
+    }
+}
+
+pub(crate) fn logistic(log_odds: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-log_odds))
+}
+
+pub(crate) fn logit(probability: f64) -> f64 {
+    let p = probability.clamp(1e-9, 1.0 - 1e-9);
+    libm::log(p / (1.0 - p))
+}
+
+/// The weight of a word that is said with probability `detection` if it is so and `false_alarm` if it is not.
+pub(crate) fn weight(detection: f64, false_alarm: f64) -> f64 {
+    libm::log(detection.clamp(1e-6, 1.0) / false_alarm.clamp(1e-6, 1.0))
+}
+
+/// The weight of the same word's absence.
+pub(crate) fn weight_of_absence(detection: f64, false_alarm: f64) -> f64 {
+    libm::log((1.0 - detection).clamp(1e-6, 1.0) / (1.0 - false_alarm).clamp(1e-6, 1.0))
+}

@@ -1,0 +1,192 @@
+//! One file per rule, one line here.
+//!
+//! A rule is a small machine that lives in one zone. It is shown every reading of the zone's sensors and every event of its
+//! lane, asks to be woken at times of its own, and says what it concludes through a [`crate::evidence::Life`]. It decides
+//! nothing about who is told.
+
+use crate::{
+    evidence::{Draft, situation},
+    health::{Change, Memory, SensorHealth},
+    lane::LaneEvent,
+    references::Statements,
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use quaywatch_schemas::{
+    GatewayTime, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
+    observation::Media,
+    site::{Sensor, Zone, ZoneKind, rules::Mode},
+    situation::{Phase, SituationId},
+    time::ClockQuality,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a rule is called, where it can run, and whether the site runs it there.
+pub(crate) struct Kind {
+    /// As situations have it.
+    pub(crate) kind: &'static str,
+    /// Changes when the same evidence could give another conclusion.
+    pub(crate) version: &'static str,
+    /// Whether it makes sense in a zone of this kind.
+    pub(crate) fits: fn(ZoneKind) -> bool,
+    /// The mode it runs in, in a zone, if it runs there.
+    pub(crate) mode: fn(&Site, &ZoneId) -> Option<Mode>,
+}
+
+/// The machine of one rule in one zone.
+pub(crate) trait Rule {
+    /// A sensor of the zone said something, or the lane did.
+    fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>);
+    /// A time it asked for has come.
+    fn fire(&mut self, here: &mut Here<'_>);
+    /// The next time it asks for.
+    fn next_due(&self, here: &Look<'_>) -> Option<GatewayTime>;
+}
+
+/// What a rule is shown.
+pub(crate) enum Seen<'a> {
+    /// A reading of one of the zone's sensors.
+    Reading(Signal<'a>),
+    /// What happened in the zone's lane.
+    Lane(&'a LaneEvent),
+}
+
+/// A reading with everything known about it.
+pub(crate) struct Signal<'a> {
+    pub(crate) sensor: &'a SensorId,
+    pub(crate) spec: &'a Sensor,
+    pub(crate) reading: &'a Reading,
+    pub(crate) change: Change,
+    pub(crate) at: WallTime,
+    pub(crate) position: Position,
+    pub(crate) media: Option<&'a Media>,
+}
+
+/// Where and when a rule looks.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) now: GatewayTime,
+    pub(crate) site: &'a Site,
+    pub(crate) zone_id: &'a ZoneId,
+    pub(crate) sensors: &'a BTreeMap<SensorId, Memory>,
+}
+
+/// Where and when a rule speaks.
+pub(crate) struct Here<'a> {
+    pub(crate) now: GatewayTime,
+    pub(crate) site: &'a Site,
+    pub(crate) zone_id: &'a ZoneId,
+    pub(crate) zone: &'a Zone,
+    pub(crate) sensors: &'a BTreeMap<SensorId, Memory>,
+    pub(crate) statements: &'a Statements,
+    pub(crate) rule: &'static Kind,
+    pub(crate) mode: Mode,
+    pub(crate) key: &'a [u8; 32],
+    pub(crate) model: &'a str,
+    pub(crate) clock: ClockQuality,
+    /// Wall minus gateway time, in nanoseconds.
+    pub(crate) wall_offset: i64,
+    pub(crate) security_level: u8,
+    pub(crate) out: &'a mut Vec<Situation>,
+}
+
+impl Here<'_> {
+    /// A gateway time on the wall clock.
+    pub(crate) fn wall(&self, at: GatewayTime) -> WallTime {
+        WallTime((at.0 as i64).saturating_add(self.wall_offset))
+    }
+
+    pub(crate) fn look(&self) -> Look<'_> {
+        Look { now: self.now, site: self.site, zone_id: self.zone_id, sensors: self.sensors }
+    }
+
+    /// How a sensor is now.
+    pub(crate) fn health(&self, sensor: &SensorId) -> SensorHealth {
+        self.look().health(sensor)
+    }
+
+    /// The zone's sensors of a role that could not have spoken, why and since when.
+    pub(crate) fn unhealthy(&self, role: quaywatch_schemas::site::Role) -> Vec<(SensorId, NoData, Option<WallTime>)> {
+        let all = self.site.sensors_with(self.zone_id, role);
+        all.filter_map(|(sensor, _)| match self.health(sensor) {
+            SensorHealth::Healthy => None,
+            SensorHealth::NeverHeard => Some((sensor.clone(), NoData::Silent, None)),
+            SensorHealth::Unhealthy(why, since) => Some((sensor.clone(), why, Some(self.wall(since)))),
+        })
+        .collect()
+    }
+
+    /// The zone's sensors of a role, if there are some and all of them could have spoken.
+    pub(crate) fn all_healthy(&self, role: quaywatch_schemas::site::Role) -> Option<Vec<SensorId>> {
+        let all: Vec<SensorId> = self.site.sensors_with(self.zone_id, role).map(|(id, _)| id.clone()).collect();
+        (!all.is_empty() && all.iter().all(|sensor| self.health(sensor).is_healthy())).then_some(all)
+    }
+
+    /// Minute of the site's local day.
+    pub(crate) fn local_minute(&self, at: WallTime) -> u16 {
+        let offset =
+            self.site.utc_offsets.iter().rev().find(|offset| offset.from <= at).map_or(0, |offset| offset.seconds);
+        let seconds = at.0.div_euclid(1_000_000_000) + i64::from(offset);
+        (seconds.rem_euclid(86_400) / 60) as u16
+    }
+
+    pub(crate) fn put_out(&mut self, id: SituationId, revision: u32, phase: Phase, draft: Draft) {
+        let situation = situation(self, id, revision, phase, draft);
+        self.out.push(situation);
+    }
+}
+
+impl Look<'_> {
+    pub(crate) fn health(&self, sensor: &SensorId) -> SensorHealth {
+        match (self.site.sensors.get(sensor), self.sensors.get(sensor)) {
+            (Some(spec), Some(memory)) => memory.health(spec, self.now),
+            _ => SensorHealth::NeverHeard,
+        }
+    }
+}
+
+macro_rules! rules {
+    ($($module:ident :: $machine:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// Any rule's machine.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        pub(crate) enum Machine {
+            $($machine($module::$machine)),*
+        }
+
+        impl Machine {
+            /// The machines that run in a zone of a site.
+            pub(crate) fn of_zone(site: &Site, zone_id: &ZoneId, zone: &Zone) -> Vec<Self> {
+                let mut machines = Vec::new();
+                $(if ($module::KIND.fits)(zone.kind) && ($module::KIND.mode)(site, zone_id).is_some() {
+                    machines.push(Self::$machine($module::$machine::default()));
+                })*
+                machines
+            }
+
+            pub(crate) fn kind(&self) -> &'static Kind {
+                match self { $(Self::$machine(_) => &$module::KIND),* }
+            }
+
+            pub(crate) fn rule(&self) -> &dyn Rule {
+                match self { $(Self::$machine(machine) => machine),* }
+            }
+
+            pub(crate) fn rule_mut(&mut self) -> &mut dyn Rule {
+                match self { $(Self::$machine(machine) => machine),* }
+            }
+        }
+    };
+}
+
+rules! {
+    passage::Passage,
+    tailgating::Tailgating,
+    barrier_forced::BarrierForced,
+    weight_mismatch::WeightMismatch,
+    quay_presence::QuayPresence,
+    mooring_overload::MooringOverload,
+    sensor_silent::SensorSilent,
+    blinded_before_access::BlindedBeforeAccess,
+    node_tamper::NodeTamper,
+}

@@ -1,0 +1,121 @@
+//! Passage: one vehicle went through one lane, which it was, and on what grant.
+//!
+//! Said once, when the vehicle has left and late reads have had their time. It is the quiet case that every other gate rule
+//! is measured against, so its severity is minor and no answer is asked for.
+
+use super::{Here, Kind, Look, Rule, Seen};
+use crate::{
+    evidence::{Draft, Life},
+    lane::{LaneEvent, Vehicle},
+    plates::{self, Posterior},
+};
+use alloc::{format, vec, vec::Vec};
+use quaywatch_schemas::{
+    FieldClass, GatewayTime, Private,
+    site::{Role, ZoneKind},
+    situation::{Alternative, IdentityKind, Phrase, Severity, Subject, SubjectIdentity, Urgency},
+};
+use serde::{Deserialize, Serialize};
+
+pub(super) const KIND: Kind = Kind {
+    kind: "gate.passage",
+    version: "1.0",
+    fits: |kind| kind == ZoneKind::Lane,
+    mode: |site, zone| site.rules.passage.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+};
+
+/// Keeps nothing: the lane does.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Passage {}
+
+impl Rule for Passage {
+    fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
+        if let Seen::Lane(LaneEvent::Passed { vehicle }) = seen {
+            let draft = draft(vehicle, here);
+            Life::at_once(here, vehicle.first, draft);
+        }
+    }
+
+    fn fire(&mut self, _: &mut Here<'_>) {}
+
+    fn next_due(&self, _: &Look<'_>) -> Option<GatewayTime> {
+        None
+    }
+}
+
+fn draft(vehicle: &Vehicle, here: &mut Here<'_>) -> Draft {
+    let plate = identify(vehicle, here);
+    // Loops see more than 99 of 100 vehicles; before them nothing says that one is there.
+    let mut draft = Draft::new(
+        Phrase::words("a vehicle passed"),
+        Phrase::words(match vehicle.granted {
+            Some(_) => "A vehicle passed on a grant.",
+            None => "A vehicle passed; no grant for it was seen.",
+        }),
+        0.1,
+        vehicle.entered,
+    );
+    draft.severity = Severity::Minor;
+    draft.urgency = Urgency::Past;
+    draft.until = vehicle.left.map(|(at, _)| at);
+    for (sensor, position) in &vehicle.loops {
+        draft.said(here, sensor, &[*position], Phrase::words("a vehicle"), 3.0);
+    }
+    if let Some((sensor, position)) = &vehicle.granted {
+        draft.said(here, sensor, &[*position], Phrase::words("passage granted"), 1.0);
+    }
+    if let Some((mass, sensor, position)) = &vehicle.mass {
+        draft.said(here, sensor, &[*position], Phrase::words(format!("{mass:.0} kg")), 1.5);
+        draft.facts.push(Phrase::words(format!("It weighed {mass:.0} kg.")));
+    }
+    if let Some(plate) = &plate {
+        say_plate(vehicle, plate, here, &mut draft);
+    }
+    let granted = if vehicle.granted.is_some() { " on a grant" } else { "" };
+    draft.facts.insert(
+        0,
+        Phrase::words(format!("A vehicle passed{granted}"))
+            .detail(FieldClass::Method, Phrase::words(" from ").at(vehicle.entered))
+            .then("."),
+    );
+    draft.note_missing(here, &[Role::PlateFront, Role::PlateRear, Role::WeightGross, Role::Grant]);
+    draft.subjects.push(subject("vehicle", vehicle, plate.as_ref()));
+    draft.media = vehicle.media.clone();
+    draft
+}
+
+fn say_plate(vehicle: &Vehicle, plate: &Posterior, here: &Here<'_>, draft: &mut Draft) {
+    let mut sensors: Vec<_> = vehicle.reads.iter().map(|read| &read.sensor).collect();
+    sensors.dedup();
+    for sensor in sensors {
+        let reads = vehicle.reads.iter().filter(|read| read.sensor == *sensor);
+        let positions: Vec<_> = reads.map(|read| read.position).collect();
+        let said = Phrase::words("plate ").value(FieldClass::QuasiIdentity, Private::clear(plate.best.clone()));
+        draft.said(here, sensor, &positions, said, 1.0);
+    }
+    for (other, probability) in &plate.others {
+        let text = Phrase::words("the plate is ").value(FieldClass::QuasiIdentity, Private::clear(other.clone()));
+        draft.alternatives.push(Alternative { text, probability: *probability });
+    }
+}
+
+/// Which plate a vehicle has, over its reads and the bookings that hold here now.
+pub(super) fn identify(vehicle: &Vehicle, here: &Here<'_>) -> Option<Posterior> {
+    let bookings = here.statements.bookings(here.site, here.zone_id, vehicle.entered);
+    plates::posterior(&vehicle.reads, bookings.filter_map(|(booking, _)| booking.plate.as_clear()))
+}
+
+/// A vehicle as a subject.
+pub(super) fn subject(role: &str, vehicle: &Vehicle, plate: Option<&Posterior>) -> Subject {
+    let mut read_by: Vec<_> = vehicle.reads.iter().map(|read| read.sensor.clone()).collect();
+    read_by.sort();
+    read_by.dedup();
+    let identities = plate.map(|plate| SubjectIdentity {
+        kind: IdentityKind::Plate,
+        value: Private::clear(plate.best.clone()),
+        probability: plate.probability,
+        alternatives: plate.others.iter().map(|(other, _)| Private::clear(other.clone())).collect(),
+        read_by,
+    });
+    Subject { role: role.into(), identities: identities.map_or_else(Vec::new, |identity| vec![identity]) }
+}
