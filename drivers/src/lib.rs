@@ -24,6 +24,7 @@ pub mod line;
 pub mod modbus;
 pub mod mqtt;
 pub mod node_link;
+pub mod secret;
 pub mod serial_text;
 pub mod tap;
 pub mod webhook;
