@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The real parts the tests run against: mosquitto, pymodbus, and the gateway itself as a process that can be killed.
+//!
+//! Everything listens on a free loopback port, keeps its files in a temporary folder and is gone when it is dropped.
+//! Nothing here sleeps for luck: [`eventually`] waits for a condition and fails with what it saw last.
+
+pub mod gateway;
+pub mod modbus;
+pub mod mosquitto;
+pub mod subscriber;
+
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+/// A port nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("a bound listener has an address").port()
+}
+
+/// Waits until `look` sees what it wants; panics with what it saw instead after `within`.
+pub async fn eventually<T>(within: Duration, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        match look().await {
+            Ok(seen) => return seen,
+            Err(instead) if Instant::now() > deadline => panic!("not within {within:?}: {instead}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The gateway's end of the admin socket.
+
+use crate::{health::Board, ledger::State};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Path, Query, Request, connect_info::Connected},
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    serve::IncomingStream,
+};
+use quaywatch_drivers::{intake::Intake, tap::Taps};
+use quaywatch_schemas::{Control, LineId, Record, SensorId, control::OperatorAct};
+use serde::Deserialize;
+use std::{io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, oneshot},
+};
+use tokio_util::sync::CancellationToken;
+
+/// What commands can reach.
+#[derive(Clone)]
+pub struct Admin {
+    /// For the trace every act leaves.
+    pub intake: Intake,
+    /// Live signals.
+    pub taps: Taps,
+    /// Stored situations.
+    pub state: State,
+    /// How the parts are.
+    pub board: Board,
+    /// Asks the gateway to read its files again; it answers what came of it.
+    pub reload: mpsc::Sender<oneshot::Sender<Result<String, String>>>,
+    /// Which sensors there are.
+    pub sensors: Arc<dyn Fn(&SensorId) -> bool + Send + Sync>,
+    /// The last dead letters, newest last, as lines of text without their payloads.
+    pub dead_letters: Arc<dyn Fn(Option<&LineId>) -> Vec<String> + Send + Sync>,
+}
+
+/// Serves until stopped. Replaces a socket file that a crashed gateway left behind; the ledger's lock has already made
+/// sure that no other gateway is alive.
+pub async fn serve(admin: Admin, path: PathBuf, stop: CancellationToken) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let app = router(admin).into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    let _ = std::fs::remove_file(&path);
+    Ok(())
+}
+
+/// Who is at the other end of the socket.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let stream: &UnixStream = stream.io();
+        Self { uid: stream.peer_cred().ok().map(|cred| cred.uid()) }
+    }
+}
+
+impl Peer {
+    fn name(self) -> String {
+        self.uid.map_or_else(|| "unknown".into(), |uid| format!("uid {uid}"))
+    }
+
+    fn allowed(self) -> bool {
+        self.uid.is_some_and(|uid| uid == 0 || uid == rustix::process::getuid().as_raw())
+    }
+}
+
+fn router(admin: Admin) -> Router {
+    let admin = Arc::new(admin);
+    let with = |admin: &Arc<Admin>| admin.clone();
+    let (a, b, c, d, e) = (with(&admin), with(&admin), with(&admin), with(&admin), admin);
+    Router::new()
+        .route("/health", get(move || health(a.clone())))
+        .route("/reload", post(move |ConnectInfo(peer)| reload(b.clone(), peer)))
+        .route("/tap/{sensor}", get(move |ConnectInfo(peer), Path(sensor)| tap(c.clone(), peer, sensor)))
+        .route("/explain/{reference}", get(move |ConnectInfo(peer), Path(reference)| explain(d.clone(), peer, reference)))
+        .route("/dead-letters", get(move |ConnectInfo(peer), Query(of)| dead_letters(e.clone(), peer, of)))
+        .layer(axum::middleware::from_fn(only_ours))
+}
+
+async fn only_ours(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
+    if peer.allowed() {
+        next.run(request).await
+    } else {
+        (StatusCode::FORBIDDEN, "only root and the gateway's own user may use the admin socket").into_response()
+    }
+}
+
+async fn health(admin: Arc<Admin>) -> Response {
+    let health = admin.board.picture();
+    let status = if health.status == "failed" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (status, axum::Json(health)).into_response()
+}
+
+async fn reload(admin: Arc<Admin>, peer: Peer) -> Response {
+    let (answer, outcome) = oneshot::channel();
+    if admin.reload.send(answer).await.is_err() {
+        return stopping();
+    }
+    let Ok(outcome) = outcome.await else { return stopping() };
+    let said = match &outcome {
+        Ok(said) | Err(said) => said.clone(),
+    };
+    if let Err(refused) = record(&admin, peer, OperatorAct::Reloaded { outcome: said.clone() }).await {
+        return refused;
+    }
+    match outcome {
+        Ok(said) => said.into_response(),
+        Err(said) => (StatusCode::UNPROCESSABLE_ENTITY, said).into_response(),
+    }
+}
+
+async fn tap(admin: Arc<Admin>, peer: Peer, sensor: String) -> Response {
+    let known = SensorId::new(&sensor).ok().filter(|sensor| (admin.sensors)(sensor));
+    let Some(sensor) = known else {
+        return (StatusCode::NOT_FOUND, format!("the site file has no sensor {sensor:?}")).into_response();
+    };
+    if let Err(refused) = record(&admin, peer, OperatorAct::Tapped { sensor: sensor.clone() }).await {
+        return refused;
+    }
+    let signals = admin.taps.watch(&sensor);
+    let lines = futures_util::stream::unfold(signals, |mut signals| async move {
+        loop {
+            match signals.recv().await {
+                Ok(tapped) => {
+                    let line = format!("{}\n    = {}\n", tapped.raw, tapped.decoded);
+                    return Some((Ok::<_, std::convert::Infallible>(line), signals));
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    });
+    Body::from_stream(lines).into_response()
+}
+
+async fn explain(admin: Arc<Admin>, peer: Peer, reference: String) -> Response {
+    if let Err(refused) = record(&admin, peer, OperatorAct::Explained { reference: reference.clone() }).await {
+        return refused;
+    }
+    let found = tokio::task::spawn_blocking(move || crate::commands::explain::from_state(&admin.state, &reference)).await;
+    match found {
+        Ok(Ok(text)) => text.into_response(),
+        Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),
+        Err(_) => stopping(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Of {
+    line: Option<String>,
+}
+
+async fn dead_letters(admin: Arc<Admin>, peer: Peer, of: Of) -> Response {
+    let line = match of.line.as_deref().map(LineId::new).transpose() {
+        Ok(line) => line,
+        Err(bad) => return (StatusCode::BAD_REQUEST, bad.to_string()).into_response(),
+    };
+    if let Err(refused) = record(&admin, peer, OperatorAct::ReadDeadLetters { line: line.clone() }).await {
+        return refused;
+    }
+    let mut text = (admin.dead_letters)(line.as_ref()).join("\n");
+    text.push('\n');
+    text.into_response()
+}
+
+/// Writes the act down before it is carried out. What cannot be written down is not done.
+async fn record(admin: &Admin, peer: Peer, act: OperatorAct) -> Result<(), Response> {
+    let act = Record::Control(Control::OperatorAct { by: peer.name(), act });
+    match admin.intake.store(vec![act]).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "the act could not be recorded, so it was not carried out")
+            .into_response()),
+    }
+}
+
+fn stopping() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping").into_response()
+}

@@ -1,0 +1,500 @@
+//! The one consumer of the log: committed records in, products in the outbox out.
+//!
+//! It runs on a thread of its own and sees nothing but what the ledger's writer sends, in the writer's order: records, and
+//! ticks when a deadline it asked for is due. All decisions are made by [`quaywatch_fusion`] and [`quaywatch_sharing`];
+//! what is decided here is only *when things are kept*:
+//!
+//! * Each situation the engine puts out has an ordinal. A product is appended to the outbox with the ordinal that caused
+//!   it, so that a replay after a crash knows which products already have a number, and gives none of them a second one.
+//! * The checkpoint (engine snapshot, policy, what each recipient was told) is written in one transaction with the log
+//!   position it stands for. It lags; the log does not.
+//! * A new policy takes effect at its place in the log. Products still queued for a recipient whose view it changes are
+//!   withdrawn and, where the new policy allows, replaced by new ones: a frozen product is sent as it is or not at all.
+
+use crate::{
+    health::{Board, Condition},
+    ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, State, WriterControl},
+};
+use quaywatch_fusion::Engine;
+use quaywatch_schemas::{
+    Control, GatewayTime, LineId, Policy, Position, Record, RecipientId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
+    policy::Recipient,
+    record::DeadLetter,
+    site::rules::Mode,
+    situation::{Phase, Severity, SituationId},
+    time::ClockQuality,
+};
+use quaywatch_sharing::{Context, Decision, Told, decide, envelope};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
+
+/// What the pipeline works on.
+pub struct Parts {
+    /// Where products go.
+    pub outbox: Outbox,
+    /// Where the checkpoint and everything a person may ask for goes.
+    pub state: State,
+    /// Wakes the pipeline when a deadline is due.
+    pub writer: WriterControl,
+    /// Keys the ids of situations.
+    pub situation_key: [u8; 32],
+    /// Keys the references recipients see.
+    pub reference_key: [u8; 32],
+    /// Where it says how it is.
+    pub board: Board,
+}
+
+/// What others may know of the pipeline, at most a second old.
+#[derive(Debug, Clone, Default)]
+pub struct Picture {
+    /// The site in force.
+    pub site: Option<Arc<Site>>,
+    /// The policy in force.
+    pub policy: Option<Arc<Policy>>,
+    /// Digests of the files in force.
+    pub site_digest: [u8; 32],
+    /// See `site_digest`.
+    pub policy_digest: [u8; 32],
+    /// Zones no working sensor watches.
+    pub blind_zones: Vec<ZoneId>,
+    /// ISPS level.
+    pub security_level: u8,
+    /// The gateway's clock as of the last record.
+    pub clock: ClockQuality,
+    /// Everything up to here has been decided.
+    pub position: Position,
+}
+
+/// The last dead letters in words, oldest first; bounded by [`DEAD_LETTERS`].
+pub type DeadLetters = Arc<Mutex<VecDeque<(LineId, String)>>>;
+
+/// The pipeline could not go on. The process should end and start again from the log.
+#[derive(Debug, thiserror::Error)]
+#[error("the pipeline cannot go on: {0}")]
+pub struct PipelineError(String);
+
+/// The one consumer of the log.
+pub struct Pipeline {
+    parts: Parts,
+    engine: Engine,
+    kept: Kept,
+    /// Outputs of this engine up to which nothing is disseminated: they belong to an earlier run of it.
+    rebuild_until: Position,
+    told: BTreeMap<(RecipientId, SituationId), Told>,
+    entries: Vec<NewEntry>,
+    sequences: BTreeMap<RecipientId, (u64, u64)>,
+    changes: Changes,
+    stamp: Stamp,
+    unkept_records: u32,
+    keep_at: Option<GatewayTime>,
+    picture: watch::Sender<Picture>,
+    pictured: GatewayTime,
+    dead_letters: DeadLetters,
+}
+
+/// The part of the checkpoint that is ours, beside the engine's snapshot.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Kept {
+    engine: Vec<u8>,
+    policy: Policy,
+    site_digest: [u8; 32],
+    policy_digest: [u8; 32],
+    security_level: u8,
+    /// Added to the engine's own count of outputs, which starts over when an engine is rebuilt from the log.
+    outputs_before: u64,
+}
+
+/// Why a product is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The engine put this out, as its so-manieth output.
+    Output(u64),
+    /// A new policy withdrew an earlier product of the same situation.
+    Policy,
+}
+
+/// Records taken before the outbox is synced once for all of them.
+const MOST_AT_ONCE: usize = 512;
+/// A checkpoint costs a redb commit (tens of KiB of flash): soon where a person may ask for what changed, seldom else.
+const KEEP_SOON: Duration = Duration::from_secs(1);
+const KEEP_SELDOM: Duration = Duration::from_secs(30);
+/// Bounds what a restart has to replay, and what changes wait in memory.
+const KEEP_RECORDS: u32 = 20_000;
+/// A product concluded longer ago than this is late: it never overtakes live ones.
+const LATE_AFTER: Duration = Duration::from_secs(60);
+const PICTURE_EVERY: Duration = Duration::from_secs(1);
+/// Dead letters kept readable in memory; all of them are in the log.
+const DEAD_LETTERS: usize = 256;
+
+impl Pipeline {
+    /// Picks up where the checkpoint stands. Returns the pipeline and the position the log must be replayed from.
+    pub fn resume(parts: Parts) -> Result<(Self, Position), PipelineError> {
+        let checkpoint = parts.state.checkpoint().map_err(cannot)?;
+        let told = parts.state.told().map_err(cannot)?;
+        let (engine, kept, replay_after, rebuild_until) = match checkpoint {
+            None => (Engine::new(parts.situation_key), Kept { security_level: 1, ..Kept::default() }, Position(0), Position(0)),
+            Some(checkpoint) => {
+                let mut kept: Kept = postcard::from_bytes(&checkpoint.engine).map_err(cannot)?;
+                match Engine::restore(parts.situation_key, &kept.engine) {
+                    Ok(engine) => (engine, kept, checkpoint.position, Position(0)),
+                    Err(refused) => {
+                        tracing::warn!(%refused, "the engine's snapshot cannot be used; rebuilding it from the log");
+                        kept.outputs_before = checkpoint.outputs;
+                        kept.policy = Policy::default();
+                        (Engine::new(parts.situation_key), kept, Position(0), checkpoint.position)
+                    }
+                }
+            }
+        };
+        let told = told
+            .into_iter()
+            .filter_map(|(key, bytes)| postcard::from_bytes(&bytes).ok().map(|told| (key, told)))
+            .collect();
+        let pipeline = Self {
+            parts,
+            engine,
+            kept,
+            rebuild_until,
+            told,
+            entries: Vec::new(),
+            sequences: BTreeMap::new(),
+            changes: Changes::default(),
+            stamp: Stamp { position: replay_after, ..Stamp::default() },
+            unkept_records: 0,
+            keep_at: None,
+            picture: watch::Sender::new(Picture::default()),
+            pictured: GatewayTime(0),
+            dead_letters: DeadLetters::default(),
+        };
+        pipeline.show();
+        Ok((pipeline, Position(replay_after.0 + 1)))
+    }
+
+    /// What others may know of it.
+    pub fn picture(&self) -> watch::Receiver<Picture> {
+        self.picture.subscribe()
+    }
+
+    /// The last dead letters.
+    pub fn dead_letters(&self) -> DeadLetters {
+        self.dead_letters.clone()
+    }
+
+    /// Works until the writer has nothing more to send, then keeps everything.
+    pub fn run(mut self, mut records: mpsc::Receiver<Next>) -> Result<(), PipelineError> {
+        while let Some(next) = records.blocking_recv() {
+            self.take(next)?;
+            for _ in 1..MOST_AT_ONCE {
+                let Ok(next) = records.try_recv() else { break };
+                self.take(next)?;
+            }
+            self.put_out()?;
+            self.keep_if_due()?;
+            self.show_if_due();
+            self.parts.writer.wake_at(self.wake_at());
+        }
+        self.put_out()?;
+        self.keep()
+    }
+
+    fn take(&mut self, next: Next) -> Result<(), PipelineError> {
+        match next {
+            Next::Records(records) => records.into_iter().try_for_each(|record| self.take_record(record)),
+            Next::Tick(now) => {
+                self.stamp = now;
+                let before = self.engine.outputs();
+                let situations = self.engine.advance(&now);
+                self.disseminate(before, situations);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_record(&mut self, record: Stamped) -> Result<(), PipelineError> {
+        self.stamp = record.stamp;
+        self.unkept_records += 1;
+        let before = self.engine.outputs();
+        let situations = self.engine.observe(&record);
+        // What the record led to is decided under the policy that was in force when it came.
+        self.disseminate(before, situations);
+        match record.record {
+            Record::Observation(_) => {}
+            Record::DeadLetter(letter) => self.remember(&letter),
+            Record::Control(control) => self.take_control(control)?,
+        }
+        Ok(())
+    }
+
+    fn take_control(&mut self, control: Control) -> Result<(), PipelineError> {
+        match control {
+            Control::SiteApplied { digest, .. } => self.kept.site_digest = digest,
+            Control::PolicyApplied { policy, digest } => {
+                let old = std::mem::replace(&mut self.kept.policy, *policy);
+                self.kept.policy_digest = digest;
+                if self.stamp.position > self.rebuild_until {
+                    self.review_queue(&old)?;
+                }
+            }
+            Control::SecurityLevel { level, .. } => self.kept.security_level = level,
+            Control::Answer(answer) => {
+                self.changes.answers.push(answer);
+                self.keep_within(KEEP_SOON);
+            }
+            _ => return Ok(()),
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// Decides who is told of what the engine put out.
+    fn disseminate(&mut self, outputs_before: u64, situations: Vec<Situation>) {
+        if situations.is_empty() {
+            return;
+        }
+        self.keep_within(KEEP_SOON);
+        for (situation, ordinal) in situations.into_iter().zip(outputs_before + 1..) {
+            metrics::counter!("quaywatch_situations_total", "kind" => situation.kind.clone()).increment(1);
+            self.changes.evidence_of(&situation);
+            if self.stamp.position > self.rebuild_until && situation.mode == Mode::Tell {
+                self.tell(&situation, Cause::Output(self.kept.outputs_before + ordinal));
+            }
+            self.changes.situations.push(situation);
+        }
+    }
+
+    fn tell(&mut self, situation: &Situation, cause: Cause) {
+        let recipients: Vec<RecipientId> = self.kept.policy.recipients.keys().cloned().collect();
+        for recipient in recipients {
+            self.tell_one(&recipient, situation, cause);
+        }
+    }
+
+    fn tell_one(&mut self, recipient: &RecipientId, situation: &Situation, cause: Cause) {
+        let Some(site) = self.engine.site() else { return };
+        let others: Vec<RecipientId> = self
+            .told
+            .keys()
+            .filter(|(told, of)| *of == situation.id && told != recipient)
+            .map(|(told, _)| told.clone())
+            .collect();
+        let late = self.stamp.gateway.since(situation.concluded) > LATE_AFTER;
+        let key = (recipient.clone(), situation.id);
+        let context = Context {
+            policy: &self.kept.policy,
+            site,
+            told: self.told.get(&key),
+            others_told: &others,
+            reference_key: &self.parts.reference_key,
+            late,
+        };
+        let release = match decide(recipient, situation, &context) {
+            Decision::Release(release) => *release,
+            Decision::Unchanged => return,
+            Decision::Withhold(reason) => {
+                metrics::counter!("quaywatch_withheld_total", "recipient" => recipient.to_string()).increment(1);
+                tracing::debug!(%recipient, kind = situation.kind, ?reason, "withheld");
+                return;
+            }
+        };
+        self.changes.references.push((release.product.reference.clone(), situation.id));
+        let source = (site.locode.clone(), site.id.clone());
+        let outbox = &self.parts.outbox;
+        let (sequence, output) = self.sequences.entry(recipient.clone()).or_insert_with(|| {
+            let high_water = outbox.high_water(recipient);
+            (high_water.sequence, high_water.output)
+        });
+        // A replay after a crash decides the same again; what already has a number keeps it.
+        let ordinal = match cause {
+            Cause::Output(ordinal) => ordinal,
+            Cause::Policy => *output,
+        };
+        if ordinal > *output || cause == Cause::Policy {
+            *sequence += 1;
+            *output = ordinal;
+            let event = envelope(&release, (&source.0, &source.1, recipient), &outbox.epoch_hex(), *sequence);
+            self.entries.push(NewEntry {
+                recipient: recipient.clone(),
+                sequence: *sequence,
+                zone: situation.zone.clone(),
+                lane: if late { Lane::Late } else { Lane::Live },
+                class: class_of(situation),
+                output: ordinal,
+                situation: situation.id,
+                concluded: situation.concluded,
+                concluded_wall: situation.concluded_wall,
+                body: serde_json::to_vec(&event).expect("a product has no map with keys other than text"),
+            });
+        }
+        if matches!(situation.phase, Phase::Closed | Phase::Retracted) {
+            self.told.remove(&key);
+            self.changes.forget_told.push(key);
+        } else {
+            let bytes = postcard::to_stdvec(&release.told).expect("what was told always serialises");
+            self.changes.told.push((key.clone(), bytes));
+            self.told.insert(key, release.told);
+        }
+    }
+
+    /// A new policy is in force: nothing that an old one allowed leaves under it unless the new one allows the same.
+    fn review_queue(&mut self, old: &Policy) -> Result<(), PipelineError> {
+        self.put_out()?;
+        let shared_changed = old.default_marking != self.kept.policy.default_marking
+            || old.markings != self.kept.policy.markings
+            || old.groups != self.kept.policy.groups;
+        for (recipient, before) in &old.recipients {
+            let now = self.kept.policy.recipients.get(recipient);
+            if now.is_some_and(|now| same_view(before, now)) && !shared_changed {
+                continue;
+            }
+            self.withdraw_queue(recipient)?;
+        }
+        // A replay must not meet this record again: it would withdraw what has just been built.
+        self.keep()
+    }
+
+    fn withdraw_queue(&mut self, recipient: &RecipientId) -> Result<(), PipelineError> {
+        let mut affected = Vec::new();
+        for lane in [Lane::Live, Lane::Late] {
+            let mut after = 0;
+            loop {
+                let entries = self.parts.outbox.pending(recipient, lane, after, MOST_AT_ONCE).map_err(cannot)?;
+                let Some(last) = entries.last() else { break };
+                after = last.sequence;
+                for entry in entries {
+                    self.parts.outbox.withdraw(recipient, entry.sequence, "policy changed").map_err(cannot)?;
+                    if !affected.contains(&entry.situation) {
+                        affected.push(entry.situation);
+                    }
+                }
+            }
+        }
+        for id in affected {
+            let latest = self.changes.situations.iter().rev().find(|situation| situation.id == id).cloned();
+            let latest = match latest {
+                Some(latest) => Some(latest),
+                None => self.parts.state.situation(&id).map_err(cannot)?,
+            };
+            self.told.remove(&(recipient.clone(), id));
+            self.changes.forget_told.push((recipient.clone(), id));
+            if let Some(situation) = latest.filter(|situation| situation.mode == Mode::Tell) {
+                self.tell_one(recipient, &situation, Cause::Policy);
+            }
+        }
+        self.put_out()
+    }
+
+    fn put_out(&mut self) -> Result<(), PipelineError> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        self.parts.outbox.append(std::mem::take(&mut self.entries)).map_err(cannot)
+    }
+
+    fn keep_within(&mut self, within: Duration) {
+        let due = self.stamp.gateway.after(within);
+        self.keep_at = Some(self.keep_at.map_or(due, |at| at.min(due)));
+    }
+
+    fn keep_if_due(&mut self) -> Result<(), PipelineError> {
+        if self.unkept_records > 0 {
+            self.keep_within(KEEP_SELDOM);
+        }
+        let due = self.keep_at.is_some_and(|at| at <= self.stamp.gateway);
+        if due || self.unkept_records >= KEEP_RECORDS { self.keep() } else { Ok(()) }
+    }
+
+    fn keep(&mut self) -> Result<(), PipelineError> {
+        // While an engine is being rebuilt the old checkpoint stands: it is what the rebuild ends at.
+        if self.stamp.position >= self.rebuild_until && self.stamp.position.0 > 0 {
+            self.kept.engine = self.engine.snapshot();
+            let mut changes = std::mem::take(&mut self.changes);
+            changes.checkpoint = Some(Checkpoint {
+                position: self.stamp.position,
+                engine: postcard::to_stdvec(&self.kept).map_err(cannot)?,
+                outputs: self.kept.outputs_before + self.engine.outputs(),
+            });
+            self.kept.engine.clear();
+            self.parts.state.apply(changes).map_err(cannot)?;
+            self.parts.writer.applied(self.stamp.position);
+        }
+        self.unkept_records = 0;
+        self.keep_at = None;
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<GatewayTime> {
+        let deadline = self.engine.next_deadline().map(|deadline| deadline.at);
+        match (deadline, self.keep_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn remember(&self, letter: &DeadLetter) {
+        metrics::counter!("quaywatch_dead_letters_total", "line" => letter.line.to_string()).increment(1);
+        let at = rfc3339(self.stamp.wall);
+        let sensor = letter.sensor.as_ref().map(|sensor| format!(" sensor {sensor}")).unwrap_or_default();
+        let words = format!("{at} line {}{sensor}: {} ({} bytes)", letter.line, letter.reason, letter.length);
+        let mut letters = self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
+        if letters.len() == DEAD_LETTERS {
+            letters.pop_front();
+        }
+        letters.push_back((letter.line.clone(), words));
+    }
+
+    fn show_if_due(&mut self) {
+        if self.stamp.gateway.since(self.pictured) >= PICTURE_EVERY {
+            self.pictured = self.stamp.gateway;
+            self.show();
+        }
+    }
+
+    fn show(&self) {
+        let blind = self.engine.coverage();
+        let condition = match self.engine.site() {
+            None => Condition::Degraded("no site file has been applied yet".into()),
+            Some(_) if blind.is_empty() => Condition::Well,
+            Some(_) => {
+                let zones: Vec<&str> = blind.iter().map(|zone| zone.as_str()).collect();
+                Condition::Degraded(format!("nobody is looking at {}", zones.join(", ")))
+            }
+        };
+        self.parts.board.say("coverage", condition);
+        let old = self.picture.borrow().clone();
+        let same_site = old.site.is_some() && old.site_digest == self.kept.site_digest;
+        let same_policy = old.policy.is_some() && old.policy_digest == self.kept.policy_digest;
+        self.picture.send_replace(Picture {
+            site: if same_site { old.site } else { self.engine.site().cloned().map(Arc::new) },
+            policy: if same_policy { old.policy } else { Some(Arc::new(self.kept.policy.clone())) },
+            site_digest: self.kept.site_digest,
+            policy_digest: self.kept.policy_digest,
+            blind_zones: blind,
+            security_level: self.kept.security_level,
+            clock: self.stamp.quality,
+            position: self.stamp.position,
+        });
+    }
+}
+
+/// Whether two settings of a recipient lead to the same products. How they are confirmed does not matter.
+fn same_view(before: &Recipient, now: &Recipient) -> bool {
+    Recipient { confirm: now.confirm, ..before.clone() } == *now
+}
+
+/// Routine products may be let go before alarms when the disk runs out.
+fn class_of(situation: &Situation) -> Class {
+    if situation.severity >= Severity::Moderate { Class::Alarm } else { Class::Routine }
+}
+
+fn rfc3339(at: WallTime) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(at.0)).map_or_else(|_| "?".into(), |at| format!("{at:.3}"))
+}
+
+fn cannot(error: impl std::fmt::Display) -> PipelineError {
+    PipelineError(error.to_string())
+}
