@@ -17,7 +17,8 @@ use crate::{
 };
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
-    Control, GatewayTime, LineId, Policy, Position, Record, RecipientId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
+    Control, GatewayTime, LineId, Policy, Position, RecipientId, Record, Site, Situation, Stamp, Stamped, WallTime,
+    ZoneId,
     policy::Recipient,
     record::DeadLetter,
     site::rules::Mode,
@@ -137,7 +138,12 @@ impl Pipeline {
         let checkpoint = parts.state.checkpoint().map_err(cannot)?;
         let told = parts.state.told().map_err(cannot)?;
         let (engine, kept, replay_after, rebuild_until) = match checkpoint {
-            None => (Engine::new(parts.situation_key), Kept { security_level: 1, ..Kept::default() }, Position(0), Position(0)),
+            None => (
+                Engine::new(parts.situation_key),
+                Kept { security_level: 1, ..Kept::default() },
+                Position(0),
+                Position(0),
+            ),
             Some(checkpoint) => {
                 let mut kept: Kept = postcard::from_bytes(&checkpoint.engine).map_err(cannot)?;
                 match Engine::restore(parts.situation_key, &kept.engine) {

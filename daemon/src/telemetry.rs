@@ -24,7 +24,9 @@ pub fn init_logs(to: LogTo, default: &str) {
     let text = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let layer = match to {
         LogTo::Text => text().with_filter(filter()).boxed(),
-        LogTo::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter()).boxed(),
+        LogTo::Json => {
+            tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter()).boxed()
+        }
         LogTo::Journald => match tracing_journald::layer() {
             Ok(layer) => layer.with_filter(filter()).boxed(),
             Err(_) => text().with_filter(filter()).boxed(),

@@ -131,7 +131,9 @@ fn reading(mapping: &Mapping, message: &Value) -> Result<Reading, Undecodable> {
     let value = at(message, pointer)?;
     let text = || text(value).ok_or_else(|| expected(pointer, "a text"));
     Ok(match &mapping.reading {
-        Kind::Contact => Reading::Contact(truth(value, &mapping.true_when).ok_or_else(|| expected(pointer, "true or false"))?),
+        Kind::Contact => {
+            Reading::Contact(truth(value, &mapping.true_when).ok_or_else(|| expected(pointer, "true or false"))?)
+        }
         Kind::Count => Reading::Count(value.as_u64().ok_or_else(|| expected(pointer, "a whole number"))?),
         Kind::People => {
             let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
@@ -139,9 +141,10 @@ fn reading(mapping: &Mapping, message: &Value) -> Result<Reading, Undecodable> {
         }
         Kind::Measure(unit) => {
             let number = number(value).ok_or_else(|| expected(pointer, "a number"))?;
-            let stable = mapping.stable.as_ref().map(|pointer| {
-                truth(at(message, pointer)?, &[]).ok_or_else(|| expected(pointer, "true or false"))
-            });
+            let stable = mapping
+                .stable
+                .as_ref()
+                .map(|pointer| truth(at(message, pointer)?, &[]).ok_or_else(|| expected(pointer, "true or false")));
             Reading::Measure(Measure { value: number, unit: unit.clone(), stable: stable.transpose()? })
         }
         Kind::Plate => Reading::Plate(Plate {

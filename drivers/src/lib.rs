@@ -17,6 +17,7 @@
 //!
 //! Camera formats ([`camera`]) arrive over MQTT or webhook: one file per vendor or standard.
 
+pub mod by_exception;
 pub mod camera;
 pub mod intake;
 pub mod json;
@@ -24,7 +25,10 @@ pub mod line;
 pub mod modbus;
 pub mod mqtt;
 pub mod node_link;
+pub mod references;
 pub mod secret;
+pub mod serial;
 pub mod serial_text;
 pub mod tap;
+pub mod tls;
 pub mod webhook;

@@ -33,15 +33,8 @@ pub enum FieldClass {
 
 impl FieldClass {
     /// All classes, in the order they are listed to people.
-    pub const ALL: [Self; 7] = [
-        Self::Public,
-        Self::Operational,
-        Self::QuasiIdentity,
-        Self::Identity,
-        Self::Source,
-        Self::Method,
-        Self::Media,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Public, Self::Operational, Self::QuasiIdentity, Self::Identity, Self::Source, Self::Method, Self::Media];
 }
 
 /// Names one sealing key. Keys live outside the store.

@@ -22,10 +22,10 @@ impl Subscriber {
         let mut options = MqttOptions::new(format!("test-{}", crate::free_port()), "127.0.0.1", port);
         options.set_keep_alive(Duration::from_secs(30));
         options.set_max_packet_size(Some(1 << 20));
-        let (client, mut events) = AsyncClient::new(options, 1024);
-        let mut network = events.network_options();
+        let mut network = options.network_options();
         network.set_tcp_nodelay(true);
-        events.set_network_options(network);
+        options.set_network_options(network);
+        let (client, mut events) = AsyncClient::new(options, 1024);
         let (sender, messages) = mpsc::unbounded_channel();
         let (ready, subscribed) = tokio::sync::oneshot::channel();
         let mut ready = Some(ready);

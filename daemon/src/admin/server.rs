@@ -89,7 +89,10 @@ fn router(admin: Admin) -> Router {
         .route("/health", get(move || health(a.clone())))
         .route("/reload", post(move |ConnectInfo(peer)| reload(b.clone(), peer)))
         .route("/tap/{sensor}", get(move |ConnectInfo(peer), Path(sensor)| tap(c.clone(), peer, sensor)))
-        .route("/explain/{reference}", get(move |ConnectInfo(peer), Path(reference)| explain(d.clone(), peer, reference)))
+        .route(
+            "/explain/{reference}",
+            get(move |ConnectInfo(peer), Path(reference)| explain(d.clone(), peer, reference)),
+        )
         .route("/dead-letters", get(move |ConnectInfo(peer), Query(of)| dead_letters(e.clone(), peer, of)))
         .layer(axum::middleware::from_fn(only_ours))
 }
@@ -154,7 +157,8 @@ async fn explain(admin: Arc<Admin>, peer: Peer, reference: String) -> Response {
     if let Err(refused) = record(&admin, peer, OperatorAct::Explained { reference: reference.clone() }).await {
         return refused;
     }
-    let found = tokio::task::spawn_blocking(move || crate::commands::explain::from_state(&admin.state, &reference)).await;
+    let found =
+        tokio::task::spawn_blocking(move || crate::commands::explain::from_state(&admin.state, &reference)).await;
     match found {
         Ok(Ok(text)) => text.into_response(),
         Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),

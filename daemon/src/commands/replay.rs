@@ -35,7 +35,10 @@ impl Replay {
                 }
             }
         }
-        println!("{records} records, {observations} observations, {situations} conclusions, digest {}", digest.finalize());
+        println!(
+            "{records} records, {observations} observations, {situations} conclusions, digest {}",
+            digest.finalize()
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -30,7 +30,5 @@ fn class_of(label: &str) -> ObjectClass {
 
 fn candidates<'a>(all: impl Iterator<Item = (&'a str, Option<Probability>)>, best: &str) -> Vec<Candidate> {
     let others = all.filter(|(text, _)| !text.eq_ignore_ascii_case(best)).take(MOST_CANDIDATES);
-    others
-        .map(|(text, confidence)| Candidate { text: Private::clear(text.to_uppercase()), confidence })
-        .collect()
+    others.map(|(text, confidence)| Candidate { text: Private::clear(text.to_uppercase()), confidence }).collect()
 }

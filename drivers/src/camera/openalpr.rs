@@ -61,9 +61,9 @@ fn read(
     let text = text.and_then(Value::as_str).filter(|text| !text.is_empty() && text.len() <= 32);
     let text = text.ok_or_else(|| expected(place, "a text"))?;
     let others = result.pointer("/candidates").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let others = others.iter().filter_map(|other| {
-        Some((other.pointer("/plate")?.as_str()?, other.pointer("/confidence").and_then(percent)))
-    });
+    let others = others
+        .iter()
+        .filter_map(|other| Some((other.pointer("/plate")?.as_str()?, other.pointer("/confidence").and_then(percent))));
     let plate = Plate {
         text: Private::clear(text.to_uppercase()),
         confidence: confidence.and_then(percent),
@@ -71,7 +71,10 @@ fn read(
         region: None,
     };
     Ok(Observation {
-        source_id: Some(SourceId::of(sensor, &[id.unwrap_or_default().as_bytes(), &from.0.to_le_bytes(), text.as_bytes()])),
+        source_id: Some(SourceId::of(
+            sensor,
+            &[id.unwrap_or_default().as_bytes(), &from.0.to_le_bytes(), text.as_bytes()],
+        )),
         observed_at: Some(SourceTime { at: from, uncertainty_ms: 0 }),
         media: Some(Media { camera: camera.into(), from: from.before(AROUND), to: to.after(AROUND) }),
         ..Observation::live(sensor.clone(), Reading::Plate(plate))
@@ -83,8 +86,7 @@ fn heartbeat(camera: &str, sensor: &SensorId, message: &Value) -> Vec<Observatio
     let ours = streams.iter().filter(|stream| is_of(camera, stream));
     ours.map(|stream| {
         let streaming = stream.pointer("/is_streaming").and_then(Value::as_bool) != Some(false);
-        let reading =
-            if streaming { Reading::Health(Health::Alive) } else { Reading::NoData(NoData::Disconnected) };
+        let reading = if streaming { Reading::Health(Health::Alive) } else { Reading::NoData(NoData::Disconnected) };
         Observation::live(sensor.clone(), reading)
     })
     .collect()
@@ -92,9 +94,10 @@ fn heartbeat(camera: &str, sensor: &SensorId, message: &Value) -> Vec<Observatio
 
 /// Scores are in percent throughout.
 fn percent(value: &Value) -> Option<quaywatch_schemas::units::Probability> {
-    value.as_f64().filter(|percent| *percent > 1.0).map_or_else(|| score(value), |percent| {
-        quaywatch_schemas::units::Probability::new(percent / 100.0).ok()
-    })
+    value
+        .as_f64()
+        .filter(|percent| *percent > 1.0)
+        .map_or_else(|| score(value), |percent| quaywatch_schemas::units::Probability::new(percent / 100.0).ok())
 }
 
 /// A time in milliseconds, or in seconds where the number is too small for milliseconds of this century.

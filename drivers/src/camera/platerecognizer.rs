@@ -25,17 +25,16 @@ pub fn decode(camera: &str, sensor: &SensorId, payload: &[u8]) -> Result<Vec<Obs
         let text = result.pointer("/plate").and_then(Value::as_str).filter(|text| !text.is_empty() && text.len() <= 32);
         let text = text.ok_or_else(|| expected(&format!("/data/results/{index}/plate"), "a text"))?;
         let others = result.pointer("/candidates").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let others = others.iter().filter_map(|other| {
-            Some((other.pointer("/plate")?.as_str()?, other.pointer("/score").and_then(score)))
-        });
+        let others = others
+            .iter()
+            .filter_map(|other| Some((other.pointer("/plate")?.as_str()?, other.pointer("/score").and_then(score))));
         let plate = Plate {
             text: Private::clear(text.to_uppercase()),
             confidence: result.pointer("/score").and_then(score),
             candidates: candidates(others, text),
             region: result.pointer("/region/code").and_then(Value::as_str).map(str::to_owned),
         };
-        let media =
-            Media { camera: camera.into(), from: time.before(AROUND), to: time.after(AROUND) };
+        let media = Media { camera: camera.into(), from: time.before(AROUND), to: time.after(AROUND) };
         observations.push(Observation {
             source_id: Some(SourceId::of(sensor, &[&time.0.to_le_bytes(), &[index as u8], text.as_bytes()])),
             observed_at: Some(SourceTime { at: time, uncertainty_ms: 0 }),
