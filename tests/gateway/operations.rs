@@ -2,7 +2,7 @@
 
 use crate::site::{Port, sharing, site};
 use quaywatch_tests::{
-    eventually, free_port, gateway::Gateway, modbus::Modbus, mosquitto::Mosquitto, subscriber::Subscriber,
+    eventually, free_port, gateway::Gateway, get, modbus::Modbus, mosquitto::Mosquitto, subscriber::Subscriber,
 };
 use std::time::Duration;
 
@@ -53,9 +53,4 @@ async fn what_cannot_be_understood_is_kept_with_its_reason_and_harms_nothing_els
     })
     .await;
     assert!(listed.contains("line broker") && !listed.contains("HIDDEN"), "{listed}");
-}
-
-async fn get(port: u16, path: &str) -> Result<String, String> {
-    let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.map_err(|e| e.to_string())?;
-    answer.text().await.map_err(|e| e.to_string())
 }
