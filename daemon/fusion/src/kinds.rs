@@ -76,7 +76,10 @@ const RULES: &[RuleKind] = &[
         rule: "passage",
         uses: &[
             needs(&[LoopExit], "nothing says that a vehicle has left the lane, so no passage is ever said"),
-            likes(&[LoopApproach], "a vehicle is known only once it is over the exit loop, and one that turns back is not known"),
+            likes(
+                &[LoopApproach],
+                "a vehicle is known only once it is over the exit loop, and one that turns back is not known",
+            ),
             likes(PLATES, "it says that a vehicle passed, not which"),
             likes(&[WeightGross], "no passage has a weight"),
             likes(&[Grant], "every passage is said to be without a grant"),
@@ -168,7 +171,10 @@ const RULES: &[RuleKind] = &[
     RuleKind {
         kind: "node.tamper",
         rule: "node-tamper",
-        uses: &[likes(&[CabinetTamper, NodeTamper], "only a node's own report of being handled is said, no cabinet door")],
+        uses: &[likes(
+            &[CabinetTamper, NodeTamper],
+            "only a node's own report of being handled is said, no cabinet door",
+        )],
     },
 ];
 
