@@ -3,7 +3,7 @@
 
 use super::findings::{Findings, Source};
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{DeserializeOwned, Visitor},
 };
 use std::{
@@ -159,7 +159,7 @@ fn read<T: DeserializeOwned>(
     for key in unknown {
         let name = key.get_ref();
         findings.add(key.span(), format!("`{path}` has no key `{name}`"), did_you_mean(name, known.iter().copied()));
-        entries.remove(name);
+        entries.remove(name.as_ref());
     }
     let keys = entries.keys().map(|key| (key.get_ref().to_string(), key.span())).collect();
     let spanned = toml::Spanned::new(span.clone(), DeValue::Table(entries));

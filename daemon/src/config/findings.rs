@@ -150,11 +150,7 @@ impl Excerpt {
         let cut = |cut: bool| if cut { "…" } else { "" };
         let text: String = letters[first..last].iter().collect();
         let text = format!("{}{}{}", cut(first > 0), text.trim_end(), cut(last < letters.len()));
-        Self {
-            text,
-            before: from - first + usize::from(first > 0),
-            marked: to.min(last).saturating_sub(from).max(1),
-        }
+        Self { text, before: from - first + usize::from(first > 0), marked: to.min(last).saturating_sub(from).max(1) }
     }
 }
 
@@ -240,7 +236,7 @@ mod tests {
 
     #[test]
     fn columns_are_counted_in_characters_and_a_tab_is_one() {
-        assert!(render("\tname = \"Tür ✓\", x", 18..19).starts_with("site.toml:1:15:"));
+        assert!(render("\tname = \"Tür ✓\", x", 18..19).starts_with("site.toml:1:16:"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod plain;
+pub(super) mod sharing;
 pub(super) mod site;
 
 pub(super) use addresses::{Credential, FilePath, HostPort, HttpUrl, Listen, MqttUrl, SerialSettings, TopicFilter};
@@ -174,7 +175,10 @@ impl Value for Share {
         if (0.0..=1.0).contains(&number) {
             return Ok(Self(number));
         }
-        Err(Fault::new(format!("{number} is not {}", Self::EXPECTED), "a share is from 0 to 1; percent are written \"5 %\""))
+        Err(Fault::new(
+            format!("{number} is not {}", Self::EXPECTED),
+            "a share is from 0 to 1; percent are written \"5 %\"",
+        ))
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -182,15 +186,23 @@ impl Value for Share {
     }
 }
 
-const SIZES: [(&str, u64); 7] =
-    [("kB", 1000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+const SIZES: [(&str, u64); 7] = [
+    ("kB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
 
 impl Value for Bytes {
     const EXPECTED: &'static str = "a size such as \"4 GiB\"";
 
     fn text(text: &str) -> Result<Self, Fault> {
         let help = || format!("write the number and its unit; units are {}", SIZES.map(|(name, _)| name).join(", "));
-        let (number, unit) = amount(text).filter(|(number, _)| *number >= 0.0).ok_or_else(|| not::<Self>(text, help()))?;
+        let (number, unit) =
+            amount(text).filter(|(number, _)| *number >= 0.0).ok_or_else(|| not::<Self>(text, help()))?;
         let size = SIZES.iter().find(|(name, _)| *name == unit).ok_or_else(|| not::<Self>(text, help()))?;
         Ok(Self((number * size.1 as f64) as u64))
     }
@@ -222,7 +234,10 @@ impl Value for Closed {
                 Err(not::<Self>(text, "these hours begin when they end; for all day write \"always\""))
             }
             Some((from, until)) => Ok(Self::Daily { from, until }),
-            None => Err(not::<Self>(text, "write local times of day, from 00:00 to 23:59: \"21:00-05:30\" goes over midnight")),
+            None => Err(not::<Self>(
+                text,
+                "write local times of day, from 00:00 to 23:59: \"21:00-05:30\" goes over midnight",
+            )),
         }
     }
 
@@ -304,13 +319,17 @@ impl TryFrom<String> for NodeNumber {
 /// A number and what stands behind it.
 fn amount(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
-    let end = text.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, '.' | '-' | '+')).unwrap_or(text.len());
+    let end =
+        text.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, '.' | '-' | '+')).unwrap_or(text.len());
     let number: f64 = text[..end].parse().ok()?;
     number.is_finite().then(|| (number, text[end..].trim()))
 }
 
 fn unit_missing<T: Value>(number: &dyn std::fmt::Display, example: &str) -> Fault {
-    Fault::new(format!("{number} has no unit"), format!("write {}, in quotes: {}", T::EXPECTED, example.replace('N', &number.to_string())))
+    Fault::new(
+        format!("{number} has no unit"),
+        format!("write {}, in quotes: {}", T::EXPECTED, example.replace('N', &number.to_string())),
+    )
 }
 
 /// The schema of a text.

@@ -2,15 +2,17 @@
 //! they are read, with a place.
 
 use crate::config::{
-    values::{
-        Bytes, Credential, FilePath, HostPort, JsonPointer, Kilograms, Listen, Locode, Metres, MetresPerSecond, MqttUrl,
-        Newtons, Number, Pattern, SerialSettings, Share, Span, SpanOrNever, Text, TopicFilter, Zone,
+    values::site::{
+        FactKind, FixedBlock, ListenOrOff, NumberType, ReadingKind, SessionName, StableWhen, TimeNotation, WordOrder,
     },
-    values::site::{FactKind, FixedBlock, ListenOrOff, NumberType, ReadingKind, SessionName, StableWhen, TimeNotation, WordOrder},
+    values::{
+        Bytes, Credential, FilePath, HostPort, JsonPointer, Kilograms, Listen, Locode, Metres, MetresPerSecond,
+        MqttUrl, Newtons, Number, Pattern, SerialSettings, Share, Span, SpanOrNever, Text, TopicFilter, Zone,
+    },
     written::{Inner, Word, Written},
 };
 use quaywatch_schemas::{
-    DomainId, LineId, SensorId, SiteId, ZoneId,
+    DomainId, LineId, SiteId, ZoneId,
     site::{Closed, Direction, Role, Status, ZoneKind, rules::Mode},
     units::Unit,
 };
@@ -372,6 +374,3 @@ rule_tables! {
         group: Span,
     }
 }
-
-/// Keeps the sensor's own id type in the schema of the file.
-pub(in crate::config) type SensorName = SensorId;

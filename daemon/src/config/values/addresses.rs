@@ -69,7 +69,10 @@ impl Value for Listen {
     }
 
     fn integer(port: i64) -> Result<Self, Fault> {
-        Err(Fault::new(format!("{port} is not {}", Self::EXPECTED), format!("write the address too: \"0.0.0.0:{port}\"")))
+        Err(Fault::new(
+            format!("{port} is not {}", Self::EXPECTED),
+            format!("write the address too: \"0.0.0.0:{port}\""),
+        ))
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -100,11 +103,17 @@ impl Value for MqttUrl {
         let (tls, rest) = match text.split_once("://") {
             Some(("mqtts", rest)) => (true, rest),
             Some(("mqtt", rest)) => (false, rest),
-            _ => return Err(not::<Self>(text, "it starts with mqtts:// (TLS) or mqtt:// (plain, for a network of its own)")),
+            _ => {
+                return Err(not::<Self>(
+                    text,
+                    "it starts with mqtts:// (TLS) or mqtt:// (plain, for a network of its own)",
+                ));
+            }
         };
         no_login::<Self>(rest)?;
         let found = host_and_port(rest.trim_end_matches('/'));
-        let (host, port) = found.ok_or_else(|| not::<Self>(text, format!("write {}; topics have keys of their own", Self::EXPECTED)))?;
+        let (host, port) = found
+            .ok_or_else(|| not::<Self>(text, format!("write {}; topics have keys of their own", Self::EXPECTED)))?;
         Ok(Self { host, port: port.unwrap_or(if tls { 8883 } else { 1883 }), tls })
     }
 
@@ -141,7 +150,8 @@ impl Value for SerialSettings {
 
     fn text(text: &str) -> Result<Self, Fault> {
         let fault = |help: &str| not::<Self>(text, help);
-        let (baud, frame) = text.trim().split_once(' ').ok_or_else(|| fault("write the speed, a blank and the frame"))?;
+        let (baud, frame) =
+            text.trim().split_once(' ').ok_or_else(|| fault("write the speed, a blank and the frame"))?;
         let baud = baud.parse().ok().filter(|baud| (300..=4_000_000).contains(baud));
         let baud = baud.ok_or_else(|| fault("the speed is in bits per second, 300 to 4000000"))?;
         let frame: Vec<char> = frame.trim().to_ascii_uppercase().chars().collect();
@@ -234,7 +244,10 @@ impl Value for TopicFilter {
             level => !level.contains(['#', '+']),
         });
         if !good {
-            return Err(not::<Self>(text, "`+` stands for one whole level, `#` for all that follow and only at the end"));
+            return Err(not::<Self>(
+                text,
+                "`+` stands for one whole level, `#` for all that follow and only at the end",
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -293,7 +306,8 @@ mod tests {
         ] {
             assert_eq!(HostPort::text(text), Ok(HostPort { host: host.into(), port }), "{text}");
         }
-        for bad in ["", ":502", "10.20.3.256:502", "host:0", "host:99999", "a b", "tcp://a:1", "fe80::1", "[x]:1", "h:"] {
+        for bad in ["", ":502", "10.20.3.256:502", "host:0", "host:99999", "a b", "tcp://a:1", "fe80::1", "[x]:1", "h:"]
+        {
             assert!(HostPort::text(bad).is_err(), "{bad}");
         }
     }

@@ -34,7 +34,10 @@ impl Value for Text {
 
     fn text(text: &str) -> Result<Self, Fault> {
         if text.trim().is_empty() || text.len() > 1024 || text.chars().any(char::is_control) {
-            return Err(Fault::new("this text is empty, too long or has control characters", "write 1 to 1024 letters"));
+            return Err(Fault::new(
+                "this text is empty, too long or has control characters",
+                "write 1 to 1024 letters",
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -115,7 +118,9 @@ impl Value for JsonPointer {
         if text.is_empty() || text.starts_with('/') {
             return match text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1'])) {
                 true => Ok(Self(text.into())),
-                false => Err(not::<Self>(text, "in a pointer `~` is written `~0` and `/` inside a name `~1` (RFC 6901)")),
+                false => {
+                    Err(not::<Self>(text, "in a pointer `~` is written `~0` and `/` inside a name `~1` (RFC 6901)"))
+                }
             };
         }
         let dotted = text.trim_start_matches('$').trim_start_matches('.').replace(['.', '['], "/").replace(']', "");
@@ -136,11 +141,17 @@ impl Value for Pattern {
         let pattern = pattern.map_err(|why| {
             let words = why.to_string();
             let last = words.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Fault::new(format!("this pattern is not a regular expression: {last}"), "in TOML, write patterns in 'single quotes': a backslash then stays as it is")
+            Fault::new(
+                format!("this pattern is not a regular expression: {last}"),
+                "in TOML, write patterns in 'single quotes': a backslash then stays as it is",
+            )
         })?;
         let groups: Vec<&str> = pattern.capture_names().flatten().collect();
         if !groups.contains(&"value") {
-            return Err(Fault::new("this pattern does not say where the value is", "name the group: (?<value>[0-9.]+)"));
+            return Err(Fault::new(
+                "this pattern does not say where the value is",
+                "name the group: (?<value>[0-9.]+)",
+            ));
         }
         if let Some(other) = groups.iter().find(|group| !["value", "unit", "stable", "sign"].contains(*group)) {
             let what = format!("this pattern has a group `{other}` that nobody reads");
@@ -183,7 +194,10 @@ impl Value for KindPattern {
             return Ok(pattern);
         }
         let near = did_you_mean(text, kinds());
-        Err(Fault::new(format!("no situation is of kind {text:?}"), format!("{near}\na family is written \"gate.*\"; leave `kinds` out for all")))
+        Err(Fault::new(
+            format!("no situation is of kind {text:?}"),
+            format!("{near}\na family is written \"gate.*\"; leave `kinds` out for all"),
+        ))
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -219,7 +233,9 @@ mod tests {
     #[test]
     fn a_path_in_another_notation_is_turned_into_the_pointer_that_was_meant() {
         assert!(JsonPointer::text("$.data[0].speed").unwrap_err().help.contains("\"/data/0/speed\""));
-        assert!(JsonPointer::text("").is_ok() && JsonPointer::text("/a~1b").is_ok() && JsonPointer::text("/a~2").is_err());
+        assert!(
+            JsonPointer::text("").is_ok() && JsonPointer::text("/a~1b").is_ok() && JsonPointer::text("/a~2").is_err()
+        );
     }
 
     #[test]

@@ -209,7 +209,8 @@ impl Value for FixedBlock {
 
     fn text(text: &str) -> Result<Self, Fault> {
         let fault = |help: &str| not::<Self>(text, help);
-        let (area, range) = text.trim().split_once(' ').ok_or_else(|| fault("write the area, a blank and the addresses"))?;
+        let (area, range) =
+            text.trim().split_once(' ').ok_or_else(|| fault("write the area, a blank and the addresses"))?;
         let area = match area {
             "coil" => Area::Bits(BitArea::Coils),
             "discrete" => Area::Bits(BitArea::DiscreteInputs),
@@ -217,13 +218,17 @@ impl Value for FixedBlock {
             "input" => Area::Registers(RegisterArea::Input),
             _ => return Err(fault("areas are holding, input, coil and discrete")),
         };
-        let (first, after) = range.trim().split_once("..").ok_or_else(|| fault("write the first address, two dots and the one after the last"))?;
+        let (first, after) = range
+            .trim()
+            .split_once("..")
+            .ok_or_else(|| fault("write the first address, two dots and the one after the last"))?;
         let (after, more) = match after.strip_prefix('=') {
             Some(last) => (last, 1),
             None => (after, 0),
         };
         let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| *number <= 65_536);
-        let (first, after) = number(first).zip(number(after)).ok_or_else(|| fault("addresses are whole numbers up to 65536"))?;
+        let (first, after) =
+            number(first).zip(number(after)).ok_or_else(|| fault("addresses are whole numbers up to 65536"))?;
         let count = (after + more).checked_sub(first).filter(|count| *count > 0);
         let count = count.ok_or_else(|| fault("the block is empty: the second address is the one after the last"))?;
         let most = if matches!(area, Area::Bits(_)) { 2000 } else { 125 };
