@@ -164,6 +164,9 @@ macro_rules! rules {
                 machines
             }
 
+            /// The kinds of all rules.
+            pub(crate) const KINDS: &'static [&'static Kind] = &[$(&$module::KIND),*];
+
             pub(crate) fn kind(&self) -> &'static Kind {
                 match self { $(Self::$machine(_) => &$module::KIND),* }
             }
