@@ -1,0 +1,1 @@
+//! placeholder until the node's API is there
