@@ -5,7 +5,7 @@ use quaywatch_schemas::{SensorId, units::Unit};
 use regex::bytes::Regex;
 
 /// A port and what is read from its lines.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The port.
     pub port: serial::Port,
@@ -28,6 +28,17 @@ pub struct Reader {
     pub range: Option<(f64, f64)>,
     /// What is news.
     pub reporting: Reporting,
+}
+
+impl PartialEq for Reader {
+    /// Patterns are equal if they are written the same.
+    fn eq(&self, other: &Self) -> bool {
+        let key = |reader: &Self| {
+            let Self { sensor, pattern, unit, stable_when, range, reporting } = reader.clone();
+            (sensor, pattern.to_string(), unit, stable_when, range, reporting)
+        };
+        key(self) == key(other)
+    }
 }
 
 /// Reads the port until the line is asked to stop.
