@@ -88,10 +88,8 @@ impl Stage {
     pub fn release(self) -> Waiting {
         let [hooks, nodes, answers] = self.held;
         let mut desk = self.desk;
-        desk.answers = Some((
-            format!("http://{}/answers/{GATE_DESK}", answers.release()),
-            self.secrets.desk_answers.clone(),
-        ));
+        desk.answers =
+            Some((format!("http://{}/answers/{GATE_DESK}", answers.release()), self.secrets.desk_answers.clone()));
         Waiting {
             world: self.world,
             secrets: self.secrets,
