@@ -100,7 +100,7 @@ pub struct Product {
     pub time_quality: ClockQuality,
     /// All that matters in a few sentences: where, what, when (local), how sure, what to do.
     pub text: String,
-    /// What was seen; class `operational`, as are the next four.
+    /// What was seen; class `operational`, as are assessment, action and missing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub facts: Vec<String>,
     /// What is made of it.
@@ -130,7 +130,7 @@ pub struct Product {
     pub media: Vec<ProductMedia>,
     /// How it may be handled.
     pub handling: Handling,
-    /// Which other recipients were told, as far as this one may know.
+    /// Which other recipients were told, as far as this one may know; class `method`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub told: Vec<String>,
     /// Until when an answer is asked for, RFC 3339 UTC.
@@ -387,7 +387,7 @@ pub const PRODUCT_FIELD_CLASSES: &[(&str, FieldClass)] = &[
     ("assessment", FieldClass::Operational),
     ("action", FieldClass::Operational),
     ("missing", FieldClass::Operational),
-    ("told", FieldClass::Operational),
+    ("told", FieldClass::Method),
     ("probability", FieldClass::Method),
     ("grading", FieldClass::Method),
     ("alternatives", FieldClass::Method),

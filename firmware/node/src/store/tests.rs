@@ -128,7 +128,7 @@ fn work(
                 // From here on the counter may be on the wire.
                 let before = truth.used.insert((store.epoch(), counter), bytes.clone());
                 assert_eq!(before, None, "counter {counter} was used twice");
-                let alarm = noise.next() % 3 > 0;
+                let alarm = !noise.next().is_multiple_of(3);
                 store.keep(counter, alarm, &bytes, &mut counting)?;
                 if alarm {
                     truth.alarms.insert(counter, bytes);

@@ -1,0 +1,150 @@
+//! What the two files say of connections, with secrets by name only: everything but reading credentials and certificates has
+//! been decided.
+
+use super::{
+    findings::Source,
+    values::{Credential, FilePath, NodeNumber, site::FactKind},
+};
+use quaywatch_drivers::{modbus, mqtt, node_link, serial, serial_text, webhook};
+use quaywatch_schemas::{FeedId, LineId, RecipientId, SensorId, policy::Confirm};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use toml::Spanned;
+
+/// What the site file says of connections.
+#[derive(Debug, Clone)]
+pub(super) struct SitePlan {
+    pub(super) source: Source,
+    pub(super) lines: BTreeMap<LineId, Line>,
+    pub(super) nodes: BTreeMap<NodeNumber, Spanned<Credential>>,
+    pub(super) feeds: BTreeMap<FeedId, Feed>,
+    pub(super) operations: Option<SocketAddr>,
+}
+
+/// A line and what is read over it.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) way: Way,
+    pub(super) reads: BTreeMap<SensorId, Read>,
+}
+
+/// What a line is.
+#[derive(Debug, Clone)]
+pub(super) enum Way {
+    Mqtt(Broker),
+    Modbus { connection: modbus::Connection, device: modbus::Device, base: u32 },
+    Http { listen: SocketAddr, tls: Option<Certificate> },
+    SerialText(serial::Port),
+    Nodes { carrier: node_link::Carrier, every: Duration, timeout: Duration },
+}
+
+/// A broker and who we are there.
+#[derive(Debug, Clone)]
+pub(super) struct Broker {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: Option<TlsFiles>,
+    pub(super) login: Option<(String, Spanned<Credential>)>,
+    pub(super) client_id: String,
+}
+
+/// How a server is recognised and how we are, as files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TlsFiles {
+    pub(super) authority: Option<Spanned<FilePath>>,
+    pub(super) client: Option<Certificate>,
+}
+
+/// A certificate's file and its key.
+#[derive(Debug, Clone)]
+pub(super) struct Certificate {
+    pub(super) file: Spanned<FilePath>,
+    pub(super) key: Spanned<Credential>,
+}
+
+/// How one sensor is read.
+#[derive(Debug, Clone)]
+pub(super) enum Read {
+    Mqtt(mqtt::Subscription),
+    Modbus(modbus::Point),
+    Hook { token: Spanned<Credential>, gives: webhook::Gives },
+    SerialText(serial_text::Reader),
+    Node { node: NodeNumber, channel: node_link::Channel },
+}
+
+/// A feed of references.
+#[derive(Debug, Clone)]
+pub(super) struct Feed {
+    /// What it states; everything if empty.
+    pub(super) kinds: Vec<FactKind>,
+    pub(super) max_age: Duration,
+    pub(super) way: FeedWay,
+}
+
+/// How a feed comes.
+#[derive(Debug, Clone)]
+pub(super) enum FeedWay {
+    Folder(PathBuf),
+    Hook { line: LineId, token: Spanned<Credential> },
+    Topic { line: LineId, topic: String },
+}
+
+/// What the sharing file says of connections.
+#[derive(Debug, Clone)]
+pub(super) struct SharingPlan {
+    pub(super) source: Source,
+    pub(super) upstreams: BTreeMap<RecipientId, Upstream>,
+    pub(super) answers: Option<(SocketAddr, Option<Certificate>)>,
+}
+
+/// The way to a recipient.
+#[derive(Debug, Clone)]
+pub(super) struct Upstream {
+    pub(super) address: Address,
+    pub(super) confirm: Confirm,
+    pub(super) answer_token: Option<Spanned<Credential>>,
+}
+
+/// Where products go.
+#[derive(Debug, Clone)]
+pub(super) enum Address {
+    Mqtt { broker: Broker, topic: String },
+    Http { url: String, bearer: Option<Spanned<Credential>>, tls: TlsFiles },
+}
+
+impl Way {
+    /// As a site engineer calls it.
+    pub(super) fn noun(&self) -> &'static str {
+        match self {
+            Self::Mqtt(_) => "an MQTT broker",
+            Self::Modbus { connection: modbus::Connection::Tcp { .. }, .. } => "Modbus TCP",
+            Self::Modbus { connection: modbus::Connection::Rtu(_), .. } => "Modbus RTU",
+            Self::Http { .. } => "a webhook listener",
+            Self::SerialText(_) => "serial text",
+            Self::Nodes { .. } => "a node bus",
+        }
+    }
+}
+
+impl Read {
+    /// Where the value comes from, so that two sensors that read the same can be told.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Mqtt(mqtt::Subscription { topic, gives, .. }) => match gives {
+                mqtt::Gives::Json { mapping, .. } => format!("topic {topic} at {:?}", mapping.value),
+                mqtt::Gives::Frigate { camera, .. } => format!("{topic} camera {} ({:?})", camera.name, camera.gives),
+                mqtt::Gives::References(feed) => format!("topic {topic} feed {feed}"),
+            },
+            Self::Modbus(point) => match &point.place {
+                modbus::Place::Bit { area, address } => format!("{area:?} {address}"),
+                modbus::Place::Register { area, address, format, .. } => match format {
+                    modbus::Format::Bit(bit) => format!("{area:?} {address} bit {bit}"),
+                    _ => format!("{area:?} {address}"),
+                },
+            },
+            // Each sensor has an address of its own there.
+            Self::Hook { gives, .. } => format!("{gives:?}"),
+            Self::SerialText(reader) => format!("pattern {}", reader.pattern),
+            Self::Node { node, channel } => format!("node {} channel {}", node.0, channel.name),
+        }
+    }
+}
