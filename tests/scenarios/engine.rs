@@ -29,7 +29,10 @@ pub fn check(situation: &Situation) {
         assert!(situation.probability + others <= 1.0 + 1e-9, "{kind}: {} and {others}", situation.probability);
     }
     assert!(situation.alternatives.iter().all(|other| (0.0..=1.0).contains(&other.probability)), "{kind}");
-    assert!(!situation.facts.is_empty() && !situation.headline.0.is_empty() && !situation.evidence.is_empty(), "{kind}");
+    assert!(
+        !situation.facts.is_empty() && !situation.headline.0.is_empty() && !situation.evidence.is_empty(),
+        "{kind}"
+    );
     assert!(situation.until.is_none_or(|until| until >= situation.from), "{kind}: until {:?}", situation.until);
     assert!(!situation.assessment.0.is_empty(), "{kind}");
 }
@@ -72,7 +75,10 @@ fn sleep(engine: &mut Engine, last: &Stamp, until: GatewayTime, out: &mut Vec<Si
         assert!(!deadline.name.is_empty());
         let late = GatewayTime(deadline.at.0.saturating_add(1_700_000).min(until.0));
         let said = engine.advance(&Stamp { gateway: late, ..*last });
-        assert!(said.iter().all(|situation| situation.concluded <= late), "concluded when it was due, not when it was told");
+        assert!(
+            said.iter().all(|situation| situation.concluded <= late),
+            "concluded when it was due, not when it was told"
+        );
         out.extend(said);
     }
 }

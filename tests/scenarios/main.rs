@@ -26,7 +26,8 @@ fn run(folder: &str) {
     let mut wrong = String::new();
     let files = files(folder);
     for needed in ["quiet", "alarm", "silent"] {
-        let has = files.iter().any(|file| file.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(needed)));
+        let has =
+            files.iter().any(|file| file.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(needed)));
         assert!(has, "{folder} needs a {needed} case");
     }
     for file in files {
@@ -39,7 +40,8 @@ fn run(folder: &str) {
             fs::write(&file, format!("{}\nexpect\n{rendered}", before_expect.trim_end_matches('\n'))).unwrap();
         } else if rendered.trim_end() != scenario.expected.trim_end() {
             let name = file.file_name().unwrap().to_string_lossy().into_owned();
-            writeln!(wrong, "\n{folder}/{name}  (- expected, + came)\n{}", difference(&scenario.expected, &rendered)).unwrap();
+            writeln!(wrong, "\n{folder}/{name}  (- expected, + came)\n{}", difference(&scenario.expected, &rendered))
+                .unwrap();
         }
         engine::same_bytes_however_it_is_fed(&scenario, &situations);
     }

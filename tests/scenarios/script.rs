@@ -28,8 +28,8 @@ use quaywatch_schemas::{
     Control, FeedId, GatewayTime, NoData, Observation, Position, Private, Reading, Record, SensorId, Stamp, Stamped,
     WallTime, ZoneId,
     observation::{
-        AccessDecision, Candidate, Credential, DenialReason, Detection, Frame, Freshness, Health, Measure, Media, ObjectClass,
-        Plate, SourceTime,
+        AccessDecision, Candidate, Credential, DenialReason, Detection, Frame, Freshness, Health, Measure, Media,
+        ObjectClass, Plate, SourceTime,
     },
     reference::{Booking, Fact, Reference, References},
     sealed::Identity,
@@ -181,14 +181,7 @@ fn record(words: &[&str], now: f64, share: f64, start: WallTime) -> Result<Recor
     Ok(Record::Observation(observation))
 }
 
-fn references(
-    feed: &str,
-    key: &str,
-    fact: Fact,
-    rest: &[&str],
-    now: f64,
-    start: WallTime,
-) -> Result<Record, String> {
+fn references(feed: &str, key: &str, fact: Fact, rest: &[&str], now: f64, start: WallTime) -> Result<Record, String> {
     let age = match rest {
         [] => 0.0,
         ["as-of", age] => number_of(age)?,
@@ -201,9 +194,8 @@ fn references(
 }
 
 fn reading(words: &[&str], share: f64) -> Result<Reading, String> {
-    let score = |word: &str| -> Result<_, String> {
-        Ok(Some(Probability::new(number_of(word)?).map_err(|e| e.to_string())?))
-    };
+    let score =
+        |word: &str| -> Result<_, String> { Ok(Some(Probability::new(number_of(word)?).map_err(|e| e.to_string())?)) };
     let private = |word: &str| Private::clear(word);
     let credential = |badge: &str, decision| {
         Reading::Credential(Credential { holder: Identity { handle: None, value: Private::clear(badge) }, decision })
@@ -216,9 +208,12 @@ fn reading(words: &[&str], share: f64) -> Result<Reading, String> {
         ["on"] => Reading::Contact(true),
         ["off"] => Reading::Contact(false),
         ["count", total] => Reading::Count(number_of(total)? as u64),
-        ["plate", text, confidence] => {
-            Reading::Plate(Plate { text: private(text), confidence: score(confidence)?, candidates: vec![], region: None })
-        }
+        ["plate", text, confidence] => Reading::Plate(Plate {
+            text: private(text),
+            confidence: score(confidence)?,
+            candidates: vec![],
+            region: None,
+        }),
         ["plate", text, confidence, "also", other, less] => Reading::Plate(Plate {
             text: private(text),
             confidence: score(confidence)?,

@@ -5,8 +5,8 @@ use quaywatch_schemas::{
     site::{
         Closed, Rates, Role, Rules, Sensor, Status, UtcOffset, Zone, ZoneKind,
         rules::{
-            BarrierForced, BlindedBeforeAccess, Mode, MooringOverload, NodeTamper, Passage, QuayPresence, Rule, SensorSilent,
-            Tailgating, WeightMismatch,
+            BarrierForced, BlindedBeforeAccess, Mode, MooringOverload, NodeTamper, Passage, QuayPresence, Rule,
+            SensorSilent, Tailgating, WeightMismatch,
         },
     },
     time::WallTime,
@@ -85,8 +85,11 @@ pub fn load(name: &str, rules: &[String]) -> Site {
         zones: zones.collect(),
         sensors: sensors.collect(),
         rules: chosen(rules, breaking_load_kn),
-        feeds: [(FeedId::new("bookings").unwrap(), Duration::from_secs(3600)), (FeedId::new("works").unwrap(), Duration::from_secs(3600))]
-            .into(),
+        feeds: [
+            (FeedId::new("bookings").unwrap(), Duration::from_secs(3600)),
+            (FeedId::new("works").unwrap(), Duration::from_secs(3600)),
+        ]
+        .into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
     }
 }
@@ -106,7 +109,8 @@ fn chosen(names: &[String], breaking_load_kn: f64) -> Rules {
             settings: mooring.clone(),
         }),
         sensor_silent: runs("sensor-silent").then(|| Rule::<SensorSilent>::everywhere(Mode::Tell)),
-        blinded_before_access: runs("blinded-before-access").then(|| Rule::<BlindedBeforeAccess>::everywhere(Mode::Tell)),
+        blinded_before_access: runs("blinded-before-access")
+            .then(|| Rule::<BlindedBeforeAccess>::everywhere(Mode::Tell)),
         node_tamper: runs("node-tamper").then(|| Rule::<NodeTamper>::everywhere(Mode::Tell)),
     }
 }

@@ -161,6 +161,12 @@ impl Life {
         self.open.is_some()
     }
 
+    /// Whether it was said more surely than this, on as much: then it only fades, and that is no news.
+    pub(crate) fn was_surer(&self, draft: &Draft) -> bool {
+        let rests_on: usize = draft.evidence.iter().map(|piece| 1 + piece.positions.len()).sum();
+        self.open.as_ref().is_some_and(|open| open.log_odds >= draft.log_odds && open.shape.evidence >= rests_on)
+    }
+
     /// Says it: opens, or revises if probability, certainty, or what it rests on has changed. `first` is the position of
     /// the first evidence that no other situation of this rule in this zone began with.
     pub(crate) fn say(&mut self, here: &mut Here<'_>, first: Position, draft: Draft) {
@@ -171,7 +177,7 @@ impl Life {
     /// The same for a rule of which several situations may begin with one record: `what` tells them apart.
     pub(crate) fn say_of(&mut self, here: &mut Here<'_>, what: &str, first: Position, draft: Draft) {
         let shape = Shape {
-            evidence: draft.evidence.len(),
+            evidence: draft.evidence.iter().map(|piece| 1 + piece.positions.len()).sum(),
             identities: draft.subjects.iter().map(|subject| subject.identities.len()).sum(),
             missing: draft.missing.len(),
             severity: draft.severity,

@@ -125,26 +125,45 @@ impl Way {
     }
 }
 
-impl Read {
-    /// Where the value comes from, so that two sensors that read the same can be told.
-    pub(super) fn place(&self) -> String {
-        match self {
-            Self::Mqtt(mqtt::Subscription { topic, gives, .. }) => match gives {
-                mqtt::Gives::Json { mapping, .. } => format!("topic {topic} at {:?}", mapping.value),
-                mqtt::Gives::Frigate { camera, .. } => format!("{topic} camera {} ({:?})", camera.name, camera.gives),
-                mqtt::Gives::References(feed) => format!("topic {topic} feed {feed}"),
+impl Line {
+    /// Where a sensor's value comes from, in the file's own words and counting.
+    pub(super) fn place_of(&self, sensor: &SensorId, read: &Read) -> String {
+        match read {
+            Read::Mqtt(mqtt::Subscription { topic, gives, .. }) => match gives {
+                mqtt::Gives::Json { mapping, .. } if mapping.value.is_empty() => format!("topic {topic}"),
+                mqtt::Gives::Json { mapping, .. } => format!("topic {topic}, {}", mapping.value),
+                mqtt::Gives::Frigate { camera, .. } => format!("Frigate camera {}", camera.name),
+                mqtt::Gives::References(feed) => format!("topic {topic}, references {feed}"),
             },
-            Self::Modbus(point) => match &point.place {
-                modbus::Place::Bit { area, address } => format!("{area:?} {address}"),
-                modbus::Place::Register { area, address, format, .. } => match format {
-                    modbus::Format::Bit(bit) => format!("{area:?} {address} bit {bit}"),
-                    _ => format!("{area:?} {address}"),
-                },
+            Read::Modbus(point) => self.address(&point.place),
+            Read::Hook { gives, .. } => match gives {
+                webhook::Gives::PlateRecognizer { camera, .. } => {
+                    format!("Plate Recognizer camera {camera}, /hooks/{sensor}")
+                }
+                webhook::Gives::OpenAlpr { camera, .. } => format!("OpenALPR camera {camera}, /hooks/{sensor}"),
+                _ => format!("JSON at /hooks/{sensor}"),
             },
-            // Each sensor has an address of its own there.
-            Self::Hook { gives, .. } => format!("{gives:?}"),
-            Self::SerialText(reader) => format!("pattern {}", reader.pattern),
-            Self::Node { node, channel } => format!("node {} channel {}", node.0, channel.name),
+            Read::SerialText(reader) => format!("lines like {}", reader.pattern),
+            Read::Node { node, channel } => format!("node {} channel {}", node.0, channel.name),
+        }
+    }
+
+    fn address(&self, place: &modbus::Place) -> String {
+        use modbus::{BitArea, Format, RegisterArea};
+        let base = if let Way::Modbus { base, .. } = &self.way { *base } else { 0 };
+        match place {
+            modbus::Place::Bit { area, address } => {
+                let area = if *area == BitArea::Coils { "coil" } else { "discrete" };
+                format!("{area} {}", u32::from(*address) + base)
+            }
+            modbus::Place::Register { area, address, format, .. } => {
+                let area = if *area == RegisterArea::Holding { "holding" } else { "input" };
+                let address = u32::from(*address) + base;
+                match format {
+                    Format::Bit(bit) => format!("{area} {address} bit {bit}"),
+                    format => format!("{area} {address} {}", format!("{format:?}").to_lowercase()),
+                }
+            }
         }
     }
 }

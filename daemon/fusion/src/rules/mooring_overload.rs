@@ -136,10 +136,14 @@ impl Line {
         if self.means.len() < LEAST_MEANS {
             return None;
         }
+        // A load that has passed its peak is not rising, whatever it did before.
+        let of = |mean: &Mean| mean.sum / f64::from(mean.count);
+        let newest = of(self.means.back()?);
+        if self.means.iter().any(|mean| of(mean) > newest) {
+            return None;
+        }
         let begin = self.means.front()?.began;
-        let points = || {
-            self.means.iter().map(|mean| (mean.began.since(begin).as_secs_f64(), mean.sum / f64::from(mean.count)))
-        };
+        let points = || self.means.iter().map(|mean| (mean.began.since(begin).as_secs_f64(), of(mean)));
         let count = self.means.len() as f64;
         let mean_time = points().map(|(time, _)| time).sum::<f64>() / count;
         let mean_load = points().map(|(_, load)| load).sum::<f64>() / count;

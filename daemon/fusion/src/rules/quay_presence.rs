@@ -47,6 +47,8 @@ struct Word {
     at: GatewayTime,
     position: Position,
     said: String,
+    /// How many times in a row it was said.
+    times: u32,
 }
 
 /// Sensors that can say somebody is there.
@@ -57,6 +59,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const OVER_AT: f64 = 0.2;
 /// A word worth less than this is forgotten.
 const FORGOTTEN: f64 = 0.05;
+/// What a camera adds by seeing the same again in its next pictures, up to three of them: a shadow or a gull rarely stays.
+const SEEN_AGAIN: f64 = 0.5;
+/// The score from which on detectors report by themselves: a usual hit.
+const USUAL_SCORE: f64 = 0.7;
 /// A sensor that covers only part of a zone is silent about the rest: its silence counts a third.
 const SILENCE_COUNTS: f64 = 0.3;
 
@@ -68,10 +74,15 @@ impl Rule for QuayPresence {
         }
         match word(signal, here) {
             Some((weight, said)) => {
+                let times = match self.words.get(signal.sensor) {
+                    Some(before) if before.said == said && matches!(signal.reading, Reading::Frame(_)) => before.times + 1,
+                    _ => 1,
+                };
+                let weight = if weight > 0.0 { weight + SEEN_AGAIN * f64::from(times.min(4) - 1) } else { weight };
                 if let Some(media) = signal.media.filter(|_| weight > 0.0) {
                     self.media = Some((signal.sensor.clone(), media.clone()));
                 }
-                let word = Word { weight, at: here.now, position: signal.position, said };
+                let word = Word { weight, at: here.now, position: signal.position, said, times };
                 // A camera that sees nobody takes its own earlier word back.
                 self.words.insert(signal.sensor.clone(), word);
                 if weight > 0.0 && self.since.is_none() {
@@ -128,6 +139,7 @@ impl QuayPresence {
         }
         let mut draft = self.draft(here, &settings, since);
         let probability = draft.probability();
+        let contradicted = self.words.values().any(|word| word.weight < 0.0 && word.at == here.now);
         if self.life.is_open() && (probability < OVER_AT || !closed) {
             draft.until = Some(here.wall(here.now));
             if !closed {
@@ -137,7 +149,9 @@ impl QuayPresence {
             self.since = None;
             self.words.clear();
             self.look_again = None;
-        } else if self.life.is_open() || (probability >= settings.tell_at && closed) {
+        } else if (self.life.is_open() && (contradicted || !self.life.was_surer(&draft)))
+            || (!self.life.is_open() && probability >= settings.tell_at && closed)
+        {
             self.life.say(here, first, draft);
         }
     }
@@ -207,7 +221,8 @@ fn word(signal: &Signal<'_>, here: &Here<'_>) -> Option<(f64, String)> {
             match best {
                 // A detector's score is no probability: a hesitant detection is a weaker one, no more.
                 Some(score) => {
-                    Some((weight(rates.detection, rates.false_alarm) * score.clamp(0.3, 1.0), "a person".into()))
+                    let usual = (score / USUAL_SCORE).clamp(0.3, 1.0);
+                    Some((weight(rates.detection, rates.false_alarm) * usual, "a person".into()))
                 }
                 None if frame.detections.is_empty() => {
                     Some((weight_of_absence(rates.detection, rates.false_alarm), "nobody in view".into()))

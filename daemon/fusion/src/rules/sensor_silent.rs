@@ -118,7 +118,9 @@ fn due_at(look: &Look<'_>, sensor: &SensorId) -> Option<GatewayTime> {
 }
 
 fn draft(here: &Here<'_>, sensor: &SensorId, silent: &Silent) -> Draft {
+    let heard = here.sensors.get(sensor).is_some_and(|memory| memory.heard.is_some());
     let (headline, words) = match silent.why {
+        NoData::Silent if !heard => ("a sensor has not spoken yet", "has not spoken"),
         NoData::Silent => ("a sensor has stopped speaking", "has stopped speaking"),
         NoData::Disconnected => ("a sensor cannot be heard", "cannot be heard: its line is down"),
         NoData::Timeout => ("a sensor does not answer", "does not answer"),
@@ -162,7 +164,10 @@ fn draft(here: &Here<'_>, sensor: &SensorId, silent: &Silent) -> Draft {
         draft.act(
             FieldClass::Public,
             Phrase::words("Have the sensor looked at."),
-            Phrase::words("Have the sensor looked at; other sensors still watch this place."),
+            Phrase::words(match watched_here {
+                true => "Have the sensor looked at; other sensors still watch this place.",
+                false => "Have the sensor looked at.",
+            }),
         );
     }
     draft

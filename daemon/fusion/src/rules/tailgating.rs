@@ -288,16 +288,17 @@ impl Tailgating {
         draft.answer_within = Some(Duration::from_secs(300));
         let positions: Vec<Position> =
             core::iter::once(leader).chain(followers.iter().copied()).map(|crossing| crossing.position).collect();
-        let said = match close {
-            true => format!("2 pulses, {apart:.1} s apart"),
-            false => format!("{vehicles} vehicles, {apart:.1} s apart"),
+        let (said, weight) = match close {
+            true => ("2 pulses close together".to_owned(), 1.5),
+            // Every further vehicle makes a long combination less likely.
+            false => (format!("{vehicles} vehicles, {apart:.1} s apart"), 3.4 + (vehicles - 2) as f64),
         };
-        draft.said(here, &last.sensor, &positions, Phrase::words(said), if close { 1.5 } else { 3.4 });
+        draft.said(here, &last.sensor, &positions, Phrase::words(said), weight);
         if let Some(opening) = self.opened.as_ref().filter(|_| last.arm == Arm::Open) {
             draft.said(here, &opening.sensor, &[opening.position], Phrase::words("open throughout"), 1.1);
         }
         let (granted, following) = self.plates(leader, &followers, close, here, &mut draft);
-        self.say_facts(leader, vehicles, apart, here, &mut draft);
+        self.say_facts(leader, vehicles, apart, &mut draft);
         act(&following, &mut draft);
         draft.subjects = vec![granted, following];
         draft.media = self.footage(leader, &followers);
@@ -315,21 +316,21 @@ impl Tailgating {
         Some(draft)
     }
 
-    fn say_facts(&self, leader: &Crossing, vehicles: usize, apart: f64, here: &Here<'_>, draft: &mut Draft) {
+    fn say_facts(&self, leader: &Crossing, vehicles: usize, apart: f64, draft: &mut Draft) {
         let Some(grant) = leader.granted.as_ref() else { return };
-        let has_arm = here.site.sensors_with(here.zone_id, Role::BarrierOpen).next().is_some();
         let began = self.opened.as_ref().map(|opening| opening.gateway);
         let grants = self.crossings.iter().filter(|it| it.granted.is_some() && began.is_none_or(|began| it.gateway >= began));
-        let opened = match (has_arm, grants.count()) {
-            (false, _) => "One passage was granted".into(),
-            (true, 0 | 1) => "Arm opened once on one grant".into(),
-            (true, more) => format!("Arm was open for {} vehicles, one grant each; the last was granted", number(more)),
+        let opened = match (leader.arm, grants.count()) {
+            (Arm::Unknown, _) => "One passage was granted".into(),
+            (_, 0 | 1) => "Arm opened once on one grant".into(),
+            (_, more) => format!("Arm was open for {} vehicles, one grant each; the last was granted", number(more)),
         };
         let crossed = if leader.arm == Arm::Unknown { "crossed the lane on it" } else { "crossed the lane before the arm closed" };
+        let which = if vehicles > 2 { "the first two " } else { "" };
         draft.facts = vec![
             Phrase::words(opened).detail(FieldClass::Method, Phrase::words(" at ").at(grant.at)).then("."),
             Phrase::words(format!("{} vehicles {crossed}", capital(&number(vehicles))))
-                .detail(FieldClass::Method, Phrase::words(format!(", {apart:.1} s apart")))
+                .detail(FieldClass::Method, Phrase::words(format!(", {which}{apart:.1} s apart")))
                 .then("."),
         ];
     }
@@ -361,7 +362,10 @@ impl Tailgating {
             }
         }
         let behind = followers.first().map_or(leader.at, |follower| follower.at);
-        let again = granted.iter().find(|read| read.rear && read.at >= behind);
+        let again = granted.iter().find(|read| {
+            let before = |known: &&Read| known.at < behind && plates::alike(&known.text, &read.text);
+            read.rear && read.at >= behind && granted.iter().any(before)
+        });
         if let Some(read) = again.filter(|_| !following.iter().any(|read| read.rear)) {
             draft.said(here, &read.sensor, &[read.position], Phrase::words("the first one's plate again"), SAME_PLATE);
         }

@@ -51,4 +51,3 @@ door    = { zone = "lane-3", role = "cabinet.tamper", line = "cabinet", node = 7
 zones = ["lane-3"]
 mode = "tell"
 "#;
-
