@@ -1,6 +1,8 @@
 //! `quaywatch demo`: a simulated port behind real sockets, and the gateway of `quaywatch run` in front of it.
 
 mod folder;
+#[cfg(test)]
+mod rehearsal;
 mod show;
 
 use super::{Done, Failure, Files};
