@@ -88,10 +88,8 @@ impl Stage {
     pub fn release(self) -> Waiting {
         let [hooks, nodes, answers] = self.held;
         let mut desk = self.desk;
-        desk.answers = Some((
-            format!("http://{}/answers/{GATE_DESK}", answers.release()),
-            self.secrets.desk_answers.clone(),
-        ));
+        desk.answers =
+            Some((format!("http://{}/answers/{GATE_DESK}", answers.release()), self.secrets.desk_answers.clone()));
         Waiting {
             world: self.world,
             secrets: self.secrets,
@@ -131,7 +129,7 @@ impl Waiting {
             let _ = told.send(Told::Truth(truth)).await;
         }
         let show = Show { world: self.world, plc: self.plc, cameras, nodes, bookings, told, clock, stop: self.stop };
-        tokio::spawn(show.run(playback));
+        tokio::spawn(show.run(playback, first.bookings));
         Ok((clock, audience))
     }
 }
@@ -148,7 +146,8 @@ struct Show {
 }
 
 impl Show {
-    async fn run(self, mut playback: Playback) {
+    /// Plays; `booked` is what the terminal's system has stated already.
+    async fn run(self, mut playback: Playback, mut booked: Vec<Booking>) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut berth_at = Duration::ZERO;
@@ -165,8 +164,10 @@ impl Show {
                 }
             }
             if !loaded.bookings.is_empty() {
-                let (bookings, statements) = (self.bookings.clone(), loaded.bookings);
-                tokio::spawn(async move { bookings.state(&statements).await });
+                // The list replaces the one before, and the last round's vehicles are still on their way.
+                let list = [std::mem::replace(&mut booked, loaded.bookings.clone()), loaded.bookings].concat();
+                let bookings = self.bookings.clone();
+                tokio::spawn(async move { bookings.state(&list).await });
             }
             for happening in playback.due(now) {
                 self.plc.show(&happening);

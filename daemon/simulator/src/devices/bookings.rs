@@ -5,6 +5,9 @@ use crate::world::Booking;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 
+/// As the site file names it.
+const FEED: &str = "bookings";
+
 /// A booking system.
 #[derive(Debug, Clone)]
 pub struct Bookings {
@@ -16,7 +19,7 @@ pub struct Bookings {
 impl Bookings {
     /// One that posts to the gateway's listener.
     pub fn new(gateway: SocketAddr, token: String) -> Result<Self, DeviceError> {
-        Ok(Self { client: http::client()?, url: format!("http://{gateway}/references/bookings"), token })
+        Ok(Self { client: http::client()?, url: format!("http://{gateway}/references/{FEED}"), token })
     }
 
     /// Posts a list that replaces the one before, until it is taken.
@@ -51,5 +54,30 @@ fn list(bookings: &[Booking], now: jiff::Timestamp) -> Value {
             })
         })
         .collect();
-    json!({ "as_of": now.to_string(), "complete": true, "statements": statements })
+    json!({ "feed": FEED, "as_of": now.to_string(), "complete": true, "statements": statements })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_the_feed_and_says_each_booking_once() {
+        let booking = |plate: &str, zone| Booking {
+            plate: plate.into(),
+            containers: vec!["QWYU1234560".into()],
+            declared_gross_kg: 28_400,
+            zone,
+        };
+        let now = jiff::Timestamp::from_second(1_773_454_324).unwrap();
+        let list = list(&[booking("12-BRV-4", "lane-1"), booking("7-KLB-09", "lane-3")], now);
+        assert_eq!(list["feed"], "bookings");
+        assert_eq!(list["as_of"], "2026-03-14T02:12:04Z");
+        let statements = list["statements"].as_array().unwrap();
+        assert_ne!(statements[0]["key"], statements[1]["key"]);
+        assert_eq!(
+            statements[1]["booking"],
+            json!({ "plate": "7-KLB-09", "containers": ["QWYU1234560"], "declared_gross_kg": 28_400, "zones": ["lane-3"] })
+        );
+    }
 }

@@ -6,7 +6,9 @@
 
 use super::DeviceError;
 use crate::world::{Happening, World};
-use quaywatch_node::{Boot, Channel, Config, Node, NodeKey, ResetCause, Sensing, emulation::EmulatedFlash, sensing::motion};
+use quaywatch_node::{
+    Boot, Channel, Config, Node, NodeKey, ResetCause, Sensing, emulation::EmulatedFlash, sensing::motion,
+};
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -66,7 +68,14 @@ impl Nodes {
             let boot = Boot { reset: ResetCause::PowerOn, entropy: u64::from_le_bytes(entropy), now: 0 };
             let node =
                 Node::boot(config(post, number, NodeKey::new(*key)), EmulatedFlash::in_memory(FLASH_PAGES), boot);
-            let board = Board { node, post, world, inputs: Arc::clone(&inputs), began: tokio::time::Instant::now(), samples: 0 };
+            let board = Board {
+                node,
+                post,
+                world,
+                inputs: Arc::clone(&inputs),
+                began: tokio::time::Instant::now(),
+                samples: 0,
+            };
             tokio::spawn(board.run(gateway, stop.clone()));
         }
         Ok(Self { inputs })

@@ -116,7 +116,9 @@ mod tests {
     #[test]
     fn every_place_for_a_port_is_filled_and_nothing_else_is_touched() {
         let files = [site(Ports::USUAL), sharing(Ports::USUAL)].concat();
-        for filled in ["127.0.0.1:1883", "127.0.0.1:1502", "127.0.0.1:8080", "127.0.0.1:7007", "127.0.0.1:8081/quaywatch"] {
+        for filled in
+            ["127.0.0.1:1883", "127.0.0.1:1502", "127.0.0.1:8080", "127.0.0.1:7007", "127.0.0.1:8081/quaywatch"]
+        {
             assert!(files.contains(filled), "{filled}");
         }
         for place in ["{broker}", "{plc}", "{hooks}", "{nodes}", "{desk}", "{answers}"] {

@@ -1,6 +1,8 @@
 //! `quaywatch demo`: a simulated port behind real sockets, and the gateway of `quaywatch run` in front of it.
 
 mod folder;
+#[cfg(test)]
+mod rehearsal;
 mod show;
 
 use super::{Done, Failure, Files};
@@ -10,6 +12,7 @@ use crate::{
 };
 use clap::Args;
 use folder::Folder;
+use quaywatch_schemas::situation::Phase;
 use quaywatch_simulator::{
     devices::central::Arrived,
     files::{self, Ports, Secrets},
@@ -17,7 +20,6 @@ use quaywatch_simulator::{
     stage::{Stage, Told},
     world::{GATE_DESK, PORT_POLICE, World},
 };
-use quaywatch_schemas::situation::Phase;
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
@@ -120,7 +122,11 @@ impl Demo {
         gateway_stops.cancel();
         if listening {
             let table = show::table(&report);
-            let _ = if self.json { io::stderr().write_all(table.as_bytes()) } else { io::stdout().write_all(table.as_bytes()) };
+            let _ = if self.json {
+                io::stderr().write_all(table.as_bytes())
+            } else {
+                io::stdout().write_all(table.as_bytes())
+            };
         }
         match timeout(PATIENCE, gateway).await {
             Ok(Ok(Ok(()))) => Ok(ExitCode::SUCCESS),
@@ -199,7 +205,9 @@ type Ended = Result<Result<(), gateway::GatewayError>, tokio::task::JoinError>;
 /// Starts the gateway as `quaywatch run` does, and waits until it is up.
 async fn start(options: Options, stop: CancellationToken) -> Result<Gateway, Failure> {
     let (up, is_up) = oneshot::channel();
-    let mut gateway = tokio::spawn(gateway::run(options, stop, move || drop(up.send(()))));
+    let mut gateway = tokio::spawn(gateway::run(options, stop, move || {
+        let _ = up.send(());
+    }));
     tokio::select! {
         ended = &mut gateway => Err(why_ended(ended)),
         up = timeout(PATIENCE, is_up) => match up {
