@@ -166,6 +166,7 @@ pub struct Outbox(Arc<Shared>);
 struct Shared {
     inner: Mutex<Inner>,
     appended: watch::Sender<u64>,
+    receipts: watch::Sender<u64>,
     keys: Arc<Keys>,
     folder: PathBuf,
 }
@@ -285,6 +286,7 @@ impl Outbox {
         let outbox = Self(Arc::new(Shared {
             inner: Mutex::new(inner),
             appended: watch::Sender::new(0),
+            receipts: watch::Sender::new(0),
             keys,
             folder: folder.to_owned(),
         }));
@@ -442,43 +444,50 @@ impl Outbox {
         }
     }
 
-    /// A recipient has these.
-    pub fn confirm(&self, recipient: &RecipientId, sequences: &[u64]) -> Result<(), OutboxError> {
+    /// A recipient has these. Returns how many of them still waited.
+    pub fn confirm(&self, recipient: &RecipientId, sequences: &[u64]) -> Result<usize, OutboxError> {
         self.settle(recipient, sequences.to_vec(), None)
     }
 
-    /// A recipient has everything up to a number.
-    pub fn confirm_up_to(&self, recipient: &RecipientId, up_to: u64) -> Result<(), OutboxError> {
+    /// A recipient has everything up to a number. Returns how many products still waited.
+    pub fn confirm_up_to(&self, recipient: &RecipientId, up_to: u64) -> Result<usize, OutboxError> {
         let sequences = {
             let inner = self.lock();
             let pending = inner.pending.get(recipient);
             pending.map(|pending| pending.range(..=up_to).map(|(sequence, _)| *sequence).collect()).unwrap_or_default()
         };
-        self.settle(recipient, sequences, None)
+        let settled = self.settle(recipient, sequences, None)?;
+        if settled > 0 {
+            self.0.receipts.send_modify(|count| *count += 1);
+        }
+        Ok(settled)
     }
 
     /// A product must not leave any more.
     pub fn withdraw(&self, recipient: &RecipientId, sequence: u64, why: &str) -> Result<(), OutboxError> {
         tracing::info!(%recipient, sequence, why, "a queued product is withdrawn");
-        self.settle(recipient, vec![sequence], Some("withdrawn"))
+        self.settle(recipient, vec![sequence], Some("withdrawn")).map(|_| ())
     }
 
     /// A recipient refuses a product for good.
     pub fn dead_letter(&self, recipient: &RecipientId, sequence: u64, why: &str) -> Result<(), OutboxError> {
         tracing::error!(%recipient, sequence, why, "a recipient refuses a product; it is set aside and the rest goes on");
-        self.settle(recipient, vec![sequence], Some("refused"))
+        self.settle(recipient, vec![sequence], Some("refused")).map(|_| ())
     }
 
-    fn settle(&self, recipient: &RecipientId, sequences: Vec<u64>, never: Option<&str>) -> Result<(), OutboxError> {
+    fn settle(&self, recipient: &RecipientId, sequences: Vec<u64>, never: Option<&str>) -> Result<usize, OutboxError> {
         let mut inner = self.lock();
         let known = inner.pending.get(recipient);
-        let sequences: Vec<u64> =
-            sequences.into_iter().filter(|sequence| known.is_some_and(|known| known.contains_key(sequence))).collect();
-        if sequences.is_empty() {
-            return Ok(());
+        let mut sequences = sequences;
+        sequences.retain(|sequence| known.is_some_and(|known| known.contains_key(sequence)));
+        sequences.sort_unstable();
+        sequences.dedup();
+        let count = sequences.len();
+        if count == 0 {
+            return Ok(0);
         }
         let settled = inner.settle(&self.0.folder, recipient, sequences, never);
-        self.named(settled)
+        self.named(settled.map(|()| count))
     }
 
     /// A recipient's stream in numbers.
@@ -496,6 +505,11 @@ impl Outbox {
     /// Changes whenever products were appended.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.appended.subscribe()
+    }
+
+    /// Changes whenever a recipient's receipt settled something.
+    pub fn receipts(&self) -> watch::Receiver<u64> {
+        self.0.receipts.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
