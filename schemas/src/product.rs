@@ -34,10 +34,10 @@ pub struct CloudEvent<Data> {
     pub id: String,
     /// 20 digits, zero-padded; absent on messages that are not numbered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    #[cfg_attr(feature = "json-schema", schemars(regex(pattern = "^[0-9]{20}$")))]
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9]{20}$")))]
     pub sequence: Option<String>,
     /// Changes when the numbering began anew; hexadecimal.
-    #[cfg_attr(feature = "json-schema", schemars(regex(pattern = "^[0-9a-f]{1,16}$")))]
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{1,16}$")))]
     pub epoch: String,
     /// When it was concluded, RFC 3339 UTC.
     #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
@@ -282,7 +282,7 @@ pub struct Heartbeat {
     /// The gateway's version.
     pub version: String,
     /// First 16 hexadecimal digits of the digest of the sharing file in force.
-    #[cfg_attr(feature = "json-schema", schemars(regex(pattern = "^[0-9a-f]{16}$")))]
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{16}$")))]
     pub policy: String,
     /// Ranges of sequence numbers that will never come, and why.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -334,7 +334,7 @@ fn is_zero(count: &u64) -> bool {
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// The epoch the number is of.
-    #[cfg_attr(feature = "json-schema", schemars(regex(pattern = "^[0-9a-f]{1,16}$")))]
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{1,16}$")))]
     pub epoch: String,
     /// The last number.
     pub up_to: u64,
@@ -363,7 +363,7 @@ pub enum RequestWord {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Answer {
     /// The product's CloudEvents `id`.
-    #[cfg_attr(feature = "json-schema", schemars(regex(pattern = "^[0-9a-f]{1,16}\\.[0-9]{20}$")))]
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{1,16}\\.[0-9]{20}$")))]
     pub product: String,
     /// The product's revision the answer is about.
     #[cfg_attr(feature = "json-schema", schemars(range(min = 1)))]

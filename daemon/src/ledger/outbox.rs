@@ -574,7 +574,8 @@ impl Inner {
     }
 
     fn note_product(&mut self, item: &Item, segment: u64, at: u64, length: u32) {
-        let Item::Product { recipient, sequence, zone, lane, class, output, concluded, concluded_wall, .. } = item else {
+        let Item::Product { recipient, sequence, zone, lane, class, output, concluded, concluded_wall, .. } = item
+        else {
             return;
         };
         let zone = self.zones.number(zone);

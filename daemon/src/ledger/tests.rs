@@ -365,7 +365,11 @@ fn why_numbering_began_anew_is_kept_until_the_recipient_knows() {
     }
     fs::remove_dir_all(folder.path().join("outbox")).unwrap();
     let store = Store::open(folder.path());
-    assert_eq!(store.outbox.to_announce(&desk).as_deref(), Some("a new store"), "the log is empty, so the store is new");
+    assert_eq!(
+        store.outbox.to_announce(&desk).as_deref(),
+        Some("a new store"),
+        "the log is empty, so the store is new"
+    );
     store.stop();
 }
 

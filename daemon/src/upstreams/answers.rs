@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn an_answer_may_come_as_a_cloud_event_of_the_version_we_know() {
-        let event = |kind: &str| json!({"specversion": "1.0", "type": kind, "id": "a1", "source": "/c2", "data": good()});
+        let event =
+            |kind: &str| json!({"specversion": "1.0", "type": kind, "id": "a1", "source": "/c2", "data": good()});
         assert_eq!(read(&event(ANSWER_TYPE)).unwrap(), read(&good()).unwrap());
         let refusal = read(&event("org.quaywatch.answer.v2")).unwrap_err();
         assert_eq!(refusal.0, "the event's type is not org.quaywatch.answer.v1");
@@ -266,7 +267,10 @@ mod tests {
             (json!({"revision": 4_294_967_296_u64}), "revision is not a whole number from 1"),
             (json!({"verdict": "true"}), "a verdict goes with closed or rejected only"),
             (json!({"word": "closed"}), "closed needs a verdict; unknown is one"),
-            (json!({"word": "closed", "verdict": "SECRET"}), "verdict is none of the texts true, false, harmless, unknown"),
+            (
+                json!({"word": "closed", "verdict": "SECRET"}),
+                "verdict is none of the texts true, false, harmless, unknown",
+            ),
             (json!({"word": "closed", "verdict": true}), "verdict is not a text"),
             (json!({"reason": "é".repeat(501)}), "reason is longer than 500 characters"),
             (json!({"reason": "a\u{0}b"}), "reason has control characters"),
@@ -295,7 +299,8 @@ mod tests {
 
     #[test]
     fn a_gateway_with_a_doubtful_clock_doubts_itself_first() {
-        let at = |at: &str, against: &Against| answer(with(json!({ "at": at })).to_string().as_bytes(), against).is_ok();
+        let at =
+            |at: &str, against: &Against| answer(with(json!({ "at": at })).to_string().as_bytes(), against).is_ok();
         let mut unsure = against();
         unsure.clock = ClockQuality { gateway: ClockState::Unsynchronised, uncertainty_ms: 3_600_000 };
         assert!(at("2026-03-14T03:14:10Z", &unsure) && !at("2026-03-14T03:30:00Z", &unsure));

@@ -48,7 +48,7 @@ pub(super) async fn run(
     standing: Standing,
     stop: CancellationToken,
 ) {
-    let endpoint = match Endpoint::new(url, bearer, tls) {
+    let endpoint = match Endpoint::new(url, bearer, tls, parts.outbox.epoch_hex()) {
         Ok(endpoint) => endpoint,
         Err(why) => {
             standing.failed(About::Link, why);
@@ -178,10 +178,11 @@ struct Endpoint {
     client: Client,
     url: reqwest::Url,
     bearer: Option<header::HeaderValue>,
+    epoch_hex: String,
 }
 
 impl Endpoint {
-    fn new(url: &str, bearer: Option<&Secret>, tls: &Tls) -> Result<Self, String> {
+    fn new(url: &str, bearer: Option<&Secret>, tls: &Tls, epoch_hex: String) -> Result<Self, String> {
         let url = reqwest::Url::parse(url).map_err(|why| format!("the address cannot be used: {why}"))?;
         let config = tls.client_config().map_err(|why| why.to_string())?;
         let client = Client::builder()
@@ -204,7 +205,7 @@ impl Endpoint {
                 Ok::<_, String>(value)
             })
             .transpose()?;
-        Ok(Self { client, url, bearer })
+        Ok(Self { client, url, bearer, epoch_hex })
     }
 
     fn post(&self, what: What, body: Vec<u8>) -> BoxFuture<'static, Posted> {
@@ -213,7 +214,7 @@ impl Endpoint {
             request = request.header(header::AUTHORIZATION, bearer.clone());
         }
         if let What::Product(_, sequence) = &what {
-            request = request.header("idempotency-key", format!("{sequence:020}"));
+            request = request.header("idempotency-key", format!("{}.{sequence:020}", self.epoch_hex));
         }
         Box::pin(async move {
             let sent = Instant::now();

@@ -15,6 +15,7 @@ use super::{
     answers::LARGEST,
     inbound::{self, NotTaken},
     snapshot::{self, NoSnapshot},
+    tls_listener::TlsListener,
 };
 use crate::{config::Answers, health::Condition};
 use axum::{
@@ -77,7 +78,7 @@ async fn serve(answers: &Answers, app: Router, up: impl FnOnce(), stop: &Cancell
     let stopped = stop.clone().cancelled_owned();
     match tls {
         None => axum::serve(listener, app).with_graceful_shutdown(stopped).await,
-        Some(config) => axum::serve(tls::Listener::new(listener, config), app).with_graceful_shutdown(stopped).await,
+        Some(config) => axum::serve(TlsListener::new(listener, config), app).with_graceful_shutdown(stopped).await,
     }
 }
 

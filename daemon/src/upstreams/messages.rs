@@ -4,22 +4,22 @@ use crate::{ledger::Accounts, pipeline::Picture};
 use quaywatch_schemas::{
     CloudEvent, RecipientId, Site, WallTime,
     policy::Recipient,
-    product::{HEARTBEAT_TYPE, Heartbeat, STARTED_TYPE, SNAPSHOT_TYPE, Snapshot, StreamStarted},
+    product::{HEARTBEAT_TYPE, Heartbeat, SNAPSHOT_TYPE, STARTED_TYPE, Snapshot, StreamStarted},
 };
 use serde::Serialize;
 
 /// What a stream is and when it is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'a> {
-    pub(super) site: &'a Site,
-    pub(super) recipient: &'a RecipientId,
-    pub(super) epoch_hex: &'a str,
-    pub(super) now: WallTime,
+pub(crate) struct Frame<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) recipient: &'a RecipientId,
+    pub(crate) epoch_hex: &'a str,
+    pub(crate) now: WallTime,
 }
 
 /// The heartbeat. A consumer that sees none for two minutes knows that the stream is cut; one that has less than
 /// `last_sequence` knows that something is on its way or lost.
-pub(super) fn heartbeat(frame: Frame<'_>, picture: &Picture, recipient: &Recipient, accounts: &Accounts) -> Vec<u8> {
+pub(crate) fn heartbeat(frame: Frame<'_>, picture: &Picture, recipient: &Recipient, accounts: &Accounts) -> Vec<u8> {
     let blind = picture.blind_zones.iter().filter(|zone| recipient.covers(zone));
     let digest = &picture.policy_digest[..8];
     event(
@@ -41,13 +41,13 @@ pub(super) fn heartbeat(frame: Frame<'_>, picture: &Picture, recipient: &Recipie
 }
 
 /// Says that numbering began anew, and why.
-pub(super) fn started(frame: Frame<'_>, reason: &str) -> Vec<u8> {
+pub(crate) fn started(frame: Frame<'_>, reason: &str) -> Vec<u8> {
     let data = StreamStarted { reason: reason.into(), version: env!("CARGO_PKG_VERSION").into() };
     event(frame, STARTED_TYPE, "started", data)
 }
 
 /// All that is open for the recipient.
-pub(super) fn snapshot(frame: Frame<'_>, snapshot: Snapshot) -> Vec<u8> {
+pub(crate) fn snapshot(frame: Frame<'_>, snapshot: Snapshot) -> Vec<u8> {
     event(frame, SNAPSHOT_TYPE, "snapshot", snapshot)
 }
 

@@ -16,12 +16,13 @@ mod answers;
 pub mod http;
 mod inbound;
 mod listen;
-mod messages;
+pub(crate) mod messages;
 pub mod mqtt;
 mod queue;
 mod snapshot;
 mod standing;
 mod stream;
+mod tls_listener;
 
 pub use listen::{ANSWERS_PATH, RECEIPTS_PATH, SNAPSHOT_PATH, listen};
 
@@ -32,7 +33,7 @@ use crate::{
 };
 use quaywatch_drivers::{intake::Intake, mqtt::link::Endpoint, secret::Secret, tls::Tls};
 use quaywatch_schemas::{RecipientId, policy::Confirm};
-use standing::{About, Standing};
+use standing::Standing;
 use std::time::Duration;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},

@@ -144,13 +144,7 @@ impl Queue {
 
     /// Nothing can be sent to the recipient now: it waits at its old place, and everything is held, for `at_least` if the
     /// recipient said how long.
-    pub(super) fn put_off_all(
-        &mut self,
-        route: &Route,
-        sequence: u64,
-        now: Instant,
-        at_least: Option<Duration>,
-    ) {
+    pub(super) fn put_off_all(&mut self, route: &Route, sequence: u64, now: Instant, at_least: Option<Duration>) {
         if let Some(turn) = self.settle(route, sequence) {
             turn.put(sequence);
         }

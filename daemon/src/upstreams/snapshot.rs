@@ -3,11 +3,7 @@
 //! It is built anew from the stored situations by the same decision that makes products, so it can show nothing that a
 //! product made now would not show. Each product in it has the revision that was told last.
 
-use super::{
-    Parts, messages,
-    messages::Frame,
-    stream::wall_now,
-};
+use super::{Parts, messages, messages::Frame, stream::wall_now};
 use crate::{ledger::StateError, pipeline::Picture};
 use quaywatch_schemas::{
     Policy, Product, RecipientId, Site, Situation,
@@ -104,8 +100,7 @@ fn as_told(
     }
     // One before the last, and nothing it could be the same as: the decision then makes the last one again.
     let before = (account.revision > 1).then(|| Told { revision: account.revision - 1, shown: [0; 16], ..account });
-    let context =
-        Context { policy, site, told: before.as_ref(), others_told: others, reference_key, late: false };
+    let context = Context { policy, site, told: before.as_ref(), others_told: others, reference_key, late: false };
     match decide(recipient, situation, &context) {
         Decision::Release(release) => Some(release.product),
         Decision::Unchanged | Decision::Withhold(_) => None,
@@ -187,7 +182,11 @@ mod tests {
         let situation = fictional::tailgating();
         let product = seen(&fictional::policy(), &situation, 1).unwrap();
         let mut many: Vec<Product> = (0..2000)
-            .map(|i| Product { reference: format!("QW-G2-{i:04}"), from: format!("2026-03-14T02:{:02}:00.000Z", i % 60), ..product.clone() })
+            .map(|i| Product {
+                reference: format!("QW-G2-{i:04}"),
+                from: format!("2026-03-14T02:{:02}:00.000Z", i % 60),
+                ..product.clone()
+            })
             .collect();
         many[77].severity = quaywatch_schemas::situation::Severity::Extreme;
         let (open, left_out) = most_important(many);

@@ -215,7 +215,8 @@ impl Stream {
             self.patience = RECEIPT_WITHIN;
             self.standing.well(About::Receipts);
         }
-        let overdue = self.sent.first_key_value().filter(|(_, sent)| now.saturating_duration_since(**sent) >= self.patience);
+        let overdue =
+            self.sent.first_key_value().filter(|(_, sent)| now.saturating_duration_since(**sent) >= self.patience);
         if let Some(first) = overdue.map(|(first, _)| *first) {
             let (count, minutes) = (self.sent.len(), self.patience.as_secs() / 60);
             self.standing.degraded(

@@ -134,7 +134,8 @@ impl Inbox {
     }
 
     fn subscribe(&self, client: &AsyncClient) {
-        let filters = [ANSWERS, RECEIPTS, REQUESTS].map(|name| Filter::new(format!("{}/{name}", self.topic), QoS::AtLeastOnce));
+        let filters =
+            [ANSWERS, RECEIPTS, REQUESTS].map(|name| Filter::new(format!("{}/{name}", self.topic), QoS::AtLeastOnce));
         if client.try_subscribe_many(filters).is_err() {
             tracing::error!(recipient = %self.recipient, "a new connection has no room for its subscriptions");
         }

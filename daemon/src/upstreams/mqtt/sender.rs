@@ -178,9 +178,8 @@ impl Sender {
                 let idle = up.as_ref().is_none_or(|up| up.window.is_empty());
                 if idle || now >= until {
                     if client.try_disconnect().is_ok() && up.is_some() {
-                        let goodbye = events.filter(|event| {
-                            ready(matches!(event, Err(_) | Ok(Event::Outgoing(Outgoing::Disconnect))))
-                        });
+                        let goodbye = events
+                            .filter(|event| ready(matches!(event, Err(_) | Ok(Event::Outgoing(Outgoing::Disconnect)))));
                         let _ = tokio::time::timeout(STOP_WITHIN, pin!(goodbye).next()).await;
                     }
                     return Ended::Stopped;
@@ -230,7 +229,11 @@ impl Sender {
             What::Product(route, sequence) => match reason {
                 PubAckReason::Success => self.stream.taken(&route, sequence, sent, now),
                 PubAckReason::PayloadFormatInvalid => {
-                    return self.stream.refused(&route, sequence, "the broker says that its payload's format is invalid");
+                    return self.stream.refused(
+                        &route,
+                        sequence,
+                        "the broker says that its payload's format is invalid",
+                    );
                 }
                 PubAckReason::QuotaExceeded => self.stream.put_off_all(&route, sequence, now, None),
                 _ => self.stream.put_off(&route, sequence, now),
@@ -283,11 +286,8 @@ impl Sender {
             self.publish(client, up, What::Snapshot, snapshot);
         }
         let room = up.window.room();
-        let (most, on_a_route) = if self.suspicion.one_by_one() {
-            (usize::from(up.window.is_empty()), 1)
-        } else {
-            (room, IN_FLIGHT.into())
-        };
+        let (most, on_a_route) =
+            if self.suspicion.one_by_one() { (usize::from(up.window.is_empty()), 1) } else { (room, IN_FLIGHT.into()) };
         let parcels = self.stream.take(now, most, Room { on_a_route, late: LATE_IN_FLIGHT });
         for Parcel { route, sequence, body } in parcels {
             let size = packet_size(&self.topic_of_route(&route), &body);
@@ -495,7 +495,9 @@ mod tests {
     #[test]
     fn caution_ends_when_everything_that_was_under_way_has_passed() {
         let mut suspicion = Suspicion::default();
-        (0..3).for_each(|_| drop(suspicion.broken(AGO, true, true, None, false)));
+        for _ in 0..3 {
+            assert_eq!(suspicion.broken(AGO, true, true, None, false), None);
+        }
         suspicion.acknowledged(10);
         assert!(suspicion.one_by_one());
         suspicion.acknowledged(65);
