@@ -5,8 +5,8 @@
 use crate::config::{load_sharing, load_site};
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
-    Control, FeedId, GatewayTime, NoData, Observation, Policy, Position, Private, Reading, RecipientId, Record, Reference,
-    SensorId, Site, Situation, Stamp, Stamped, WallTime,
+    Control, FeedId, GatewayTime, NoData, Observation, Policy, Position, Private, Reading, RecipientId, Record,
+    Reference, SensorId, Site, Situation, Stamp, Stamped, WallTime,
     observation::{Detection, Frame, Health, Measure, ObjectClass, Plate},
     reference::{Booking, Fact, References},
     site::rules::Mode,
@@ -51,7 +51,10 @@ impl Rehearsal {
     }
 
     fn play(&mut self, world: World, rounds: u64) -> Report {
-        self.take(Duration::ZERO, Record::Control(Control::SiteApplied { site: Box::new(self.site.clone()), digest: [0; 32] }));
+        self.take(
+            Duration::ZERO,
+            Record::Control(Control::SiteApplied { site: Box::new(self.site.clone()), digest: [0; 32] }),
+        );
         let sensors: Vec<SensorId> = self.site.sensors.keys().cloned().collect();
         for sensor in sensors {
             if let Some(reading) = at_rest(sensor.as_str()) {
@@ -155,9 +158,10 @@ fn said_in(
             }
             Happening::Pir(false) => {
                 moved_until = *at + Duration::from_secs(5);
-                let still = round.happenings.iter().any(|(other, what)| {
-                    matches!(what, Happening::Pir(true)) && *other > *at && *other < moved_until
-                });
+                let still = round
+                    .happenings
+                    .iter()
+                    .any(|(other, what)| matches!(what, Happening::Pir(true)) && *other > *at && *other < moved_until);
                 if !still {
                     all.push((moved_until, observation("quay1-pir", Reading::Contact(false))));
                 }
@@ -166,7 +170,8 @@ fn said_in(
             other => said_of(other, grants),
         };
         // A node looks at a window of vibration before it says something of it.
-        let delay = if matches!(happening, Happening::Fence { .. }) { Duration::from_millis(500) } else { Duration::ZERO };
+        let delay =
+            if matches!(happening, Happening::Fence { .. }) { Duration::from_millis(500) } else { Duration::ZERO };
         all.extend(said.map(|(sensor, reading): (String, Reading)| (*at + delay, observation(&sensor, reading))));
     }
     for half in 0..(ROUND.as_millis() / 500) as u32 {
