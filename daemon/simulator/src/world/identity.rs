@@ -9,6 +9,8 @@ pub struct Plate {
     pub written: String,
     /// ISO 3166 code of its country, in lower case as readers report it.
     pub region: &'static str,
+    /// Whether every camera reads it right.
+    pub clean: bool,
 }
 
 /// What a camera made of a plate.
@@ -48,7 +50,7 @@ impl Plate {
                 other => other,
             })
             .collect();
-        Self { written, region }
+        Self { written, region, clean: false }
     }
 
     /// What stands on it.
@@ -56,11 +58,12 @@ impl Plate {
         self.written.chars().filter(char::is_ascii_alphanumeric).collect()
     }
 
-    /// How a camera reads it: about one read in twelve has one letter wrong, and then the reader is not sure.
+    /// How a camera reads it: of a plate that is not clean about one read in twelve has one letter wrong, and then the reader
+    /// is not sure.
     pub(crate) fn read(&self, random: &mut Random) -> PlateRead {
         let right = self.letters();
         let wrong = misread(&right, random);
-        if let Some(wrong) = wrong.filter(|_| random.chance(0.08)) {
+        if let Some(wrong) = wrong.filter(|_| random.chance(0.08) && !self.clean) {
             let score = random.between(0.55, 0.75);
             return PlateRead { text: wrong, score, others: vec![(right, score - 0.05)], region: self.region };
         }
@@ -173,7 +176,7 @@ mod tests {
     #[test]
     fn a_misread_differs_in_one_letter_and_names_the_right_one() {
         let mut random = Random::of(3, "reads", 0);
-        let plate = Plate { written: "82-BSZ-6".into(), region: "nl" };
+        let plate = Plate { written: "82-BSZ-6".into(), region: "nl", clean: false };
         let reads: Vec<PlateRead> = (0..500).map(|_| plate.read(&mut random)).collect();
         let wrong: Vec<&PlateRead> = reads.iter().filter(|read| read.text != plate.letters()).collect();
         assert!((15..80).contains(&wrong.len()), "{}", wrong.len());
@@ -182,5 +185,7 @@ mod tests {
             assert_eq!((differ, read.others[0].0.as_str()), (1, "82BSZ6"));
             assert!(read.score < 0.8);
         }
+        let clean = Plate { clean: true, ..plate };
+        assert!((0..500).all(|_| clean.read(&mut random).text == clean.letters()));
     }
 }

@@ -47,6 +47,8 @@ pub(super) fn tailgater(lane: Lane, arrival: u64, random: &mut Random, look: &mu
 pub(super) fn wrong_weight(lane: Lane, arrival: u64, random: &mut Random, look: &mut Look) {
     let at = jittered(arrival, 0.8, random);
     let mut truck = Vehicle::truck(random);
+    // Of a truck whose plate is in doubt nobody can say which booking it does not match.
+    truck.plate.clean = true;
     truck.gross_kg = (random.between(13_000.0, 17_000.0) / 20.0) as u32 * 20;
     let off = random.between(4_000.0, 6_000.0) as i32;
     let declared = truck.gross_kg.saturating_add_signed(if random.chance(0.5) { off } else { -off });

@@ -54,13 +54,12 @@ fn why(product: &Product) -> String {
     pieces.join("; ")
 }
 
-/// Dim, plain, yellow, red: by how bad it is, and dim when it is over.
+/// Dim, yellow, red: by how bad it is, and dim when it is over.
 fn colour(product: &Product) -> &'static str {
     match (product.phase, product.severity) {
         (Phase::Closed | Phase::Retracted, _) | (_, Severity::Minor) => "\x1b[2m",
         (_, Severity::Severe | Severity::Extreme) => "\x1b[31m",
         (_, Severity::Moderate) => "\x1b[33m",
-        _ => "",
     }
 }
 
