@@ -77,13 +77,15 @@ impl SensorSilent {
     fn judge(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
         let Some(memory) = here.sensors.get(sensor) else { return };
         if due_at(&here.look(), sensor).is_none_or(|at| at > here.now) {
-            let speaks = here.health(sensor).is_healthy();
-            if let Some(mut silent) = self.silent.remove(sensor).filter(|_| speaks) {
+            if here.health(sensor).is_healthy()
+                && let Some(mut silent) = self.silent.remove(sensor)
+            {
                 let mut draft = draft(here, sensor, &silent);
                 draft.headline = Phrase::words("a sensor speaks again");
                 draft.facts.push(Phrase::words(format!("Sensor {sensor} speaks again.")));
                 draft.assessment = Phrase::words("What it would have seen or measured in between is unknown.");
                 draft.until = Some(here.wall(here.now));
+                draft.actions.clear();
                 silent.life.end(here, Phase::Closed, draft);
             }
             return;
