@@ -146,8 +146,14 @@ fn log() -> impl Strategy<Value = Vec<Stamped>> {
     })
 }
 
+/// Enough for every run; `PROPTEST_CASES=5000` for a night.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|wish| wish.parse().ok()).unwrap_or(48);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// Whatever comes, from whomever: no panic, terms that add up, and the same bytes however it is fed.
     #[test]
@@ -289,8 +295,7 @@ fn a_deadline_concludes_at_its_due_time_whenever_it_is_told() {
 fn deadlines_of_one_moment_are_all_served() {
     let mut one = Engine::new(engine::KEY);
     let site = Box::new(site::load("quay", &["sensor-silent".to_owned(), "node-tamper".to_owned()]));
-    let says =
-        |sensor: &str, reading| Record::Observation(Observation::live(SensorId::new(sensor).unwrap(), reading));
+    let says = |sensor: &str, reading| Record::Observation(Observation::live(SensorId::new(sensor).unwrap(), reading));
     // The camera falls silent 120 s, the tampering is over 300 s after its last word: both at 301 s.
     let records = [
         (0.0, Record::Control(Control::SiteApplied { site, digest: [0; 32] })),

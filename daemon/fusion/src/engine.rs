@@ -397,6 +397,7 @@ impl Around<'_> {
                 mode,
                 key: self.key,
                 model: self.model,
+                position: self.last.position,
                 clock: self.last.quality,
                 wall_offset: self.last.wall.0.saturating_sub(self.last.gateway.0 as i64),
                 security_level: self.security_level,

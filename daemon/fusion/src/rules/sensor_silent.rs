@@ -95,9 +95,9 @@ impl SensorSilent {
             Some(Trouble { why, since, position, .. }) => (why, since, Some(position)),
             None => (NoData::Silent, heard, None),
         };
-        // Named by the sensor too: one record may be the last that several of them were heard before.
+        // A silence has no record of its own: it is named by the last one before it was found, and by the sensor.
         let what = format!("{}/{sensor}", KIND.kind);
-        let first = said_by.or(memory.heard.map(|(_, position)| position)).unwrap_or_default();
+        let first = here.position;
         let silent = self.silent.entry(sensor.clone()).or_insert(Silent { why, since, said_by, life: Life::default() });
         (silent.why, silent.said_by) = (why, said_by.or(silent.said_by));
         let draft = draft(here, sensor, silent);

@@ -282,7 +282,7 @@ impl Tailgating {
         let (first, last) = (*followers.first()?, *followers.last()?);
         let grant = leader.granted.as_ref()?;
         let close = followers.iter().all(|follower| follower.again);
-        let apart = (first.at.0 - leader.at.0).max(0) as f64 / 1e9;
+        let apart = first.at.0.saturating_sub(leader.at.0).max(0) as f64 / 1e9;
         let vehicles = followers.len() + 1;
         let (headline, assessment) = match followers.len() {
             1 => ("a second truck passed on one grant".to_owned(), "Second vehicle entered without a grant.".to_owned()),
