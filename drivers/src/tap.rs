@@ -166,6 +166,8 @@ fn reading(reading: &Reading) -> String {
             NoData::BadValue => "no data: a value that cannot be".into(),
             NoData::Overload(count) => format!("no data: {count} let go in an overload"),
             NoData::Tampered => "no data: tampered".into(),
+            NoData::Blind => "no data: blind".into(),
+            NoData::Faulty => "no data: faulty".into(),
             NoData::Maintenance => "no data: maintenance".into(),
         },
     }

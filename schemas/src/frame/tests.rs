@@ -1,0 +1,262 @@
+extern crate std;
+
+use super::{
+    message::{Data, FromGateway, FromNode, Poll, ResetCause, SAMPLES, Sample, Stored, Value},
+    window::{Verdict, WINDOW, Window},
+    *,
+};
+use proptest::prelude::*;
+use std::{collections::BTreeSet, string::ToString, vec, vec::Vec};
+
+fn key() -> NodeKey {
+    NodeKey::new(core::array::from_fn(|i| i as u8))
+}
+
+fn header(counter: u64) -> Header {
+    Header { suite: SuiteId::ChaCha20Poly1305, node: 7, epoch: 0x1122_3344_5566_7788, counter }
+}
+
+fn link() -> LinkKey {
+    key().link(Direction::NodeToGateway, 7, 0x1122_3344_5566_7788)
+}
+
+fn motion() -> FromNode {
+    let samples = [
+        Sample { channel: Channel::Pir, age_ms: 3, value: Value::State(true) },
+        Sample { channel: Channel::Load1, age_ms: 0, value: Value::Measure(412.5) },
+    ];
+    FromNode::Data(Data {
+        boot: 3,
+        follows: 1,
+        at_ms: 90_061,
+        last_words: false,
+        samples: heapless::Vec::from_slice(&samples).unwrap(),
+    })
+}
+
+fn deframe(bytes: &[u8]) -> Vec<Result<Sealed, Unreadable>> {
+    let mut deframer = Deframer::default();
+    bytes.iter().filter_map(|byte| deframer.push(*byte)).collect()
+}
+
+/// Version 1 of the node link is on nodes in the field. If this test fails, undo your change, not this test.
+#[test]
+fn frames_of_version_1_keep_their_bytes() {
+    let poll = FromGateway::Poll(Poll {
+        frames: 4,
+        heard: true,
+        report: false,
+        again: None,
+        stored: Some(Stored { epoch: 0x1122_3344_5566_7788, below: 5, from: 7, bits: 0b101 }),
+    });
+    let session = Header { epoch: 0xfeed_f00d_0bad_cafe, counter: 1, ..header(0) };
+    let gateway = key().link(Direction::GatewayToNode, 7, session.epoch);
+    let challenge = Header { counter: 0, ..session };
+    let bytes = [
+        seal(&header(5), &link(), &motion()),
+        seal(&session, &gateway, &poll),
+        seal(&challenge, &gateway, &FromGateway::Challenge),
+    ];
+    assert_eq!(bytes.map(|frame| hex(&frame.unwrap())), [DATA_V1, POLL_V1, CHALLENGE_V1]);
+    assert_eq!(key().boot_epoch(0x1122_3344_5566_7788, 3), BOOT_EPOCH_V1);
+}
+
+const DATA_V1: &str = "0311070a88776655443322110501010101010126449bc94501dfc52bfc713917e77f355edbf9ecf972b22a8547efab11dd25a5f14d673f6e0300";
+const POLL_V1: &str = "0311070afecaad0b0df0edfe0101010101010125884996a3867e19e5a6f13a0f7c1a04f80763211d3ce44766659a14a33c778cfcd3abf81900";
+const CHALLENGE_V1: &str = "03110709fecaad0b0df0edfe010101010101011410cc6c4f42d485431473efe1235beff6868cb500";
+const BOOT_EPOCH_V1: u64 = 3_134_443_616_732_038_892;
+
+#[test]
+fn a_frame_comes_back_from_its_bytes_whatever_was_on_the_line_before() {
+    let wire = seal(&header(5), &link(), &motion()).unwrap();
+    let mut bytes = vec![0xff, 0x12, 0, 0];
+    bytes.extend_from_slice(&wire);
+    bytes.extend_from_slice(&wire);
+    let found = deframe(&bytes);
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[0], Err(Unreadable::Noise));
+    for sealed in &found[1..] {
+        let opened = sealed.clone().unwrap().open(&link()).unwrap();
+        assert_eq!((opened.header, opened.message::<FromNode>()), (header(5), Ok(motion())));
+    }
+}
+
+#[test]
+fn the_longest_real_frame_fits_and_a_longer_message_is_refused() {
+    let health = Value::Health { boots: u32::MAX, reset: ResetCause::Update, supply_mv: Some(u16::MAX) };
+    let lost = Value::Missing(message::Missing::Overload(u32::MAX));
+    let sample = |value| Sample { channel: Channel::Health, age_ms: u32::MAX, value };
+    let samples = (0..SAMPLES).map(|i| sample(if i == 0 { health } else { lost })).collect();
+    let data = FromNode::Data(Data { boot: u32::MAX, follows: u32::MAX, at_ms: u64::MAX, last_words: true, samples });
+    let wire = seal(&header(u64::MAX), &link(), &data).unwrap();
+    assert!(wire.len() <= WIRE_BYTES);
+    assert_eq!(deframe(&wire)[0].clone().unwrap().open(&link()).unwrap().message(), Ok(data));
+    assert_eq!(seal_payload(&header(0), &link(), &[1; PAYLOAD_BYTES + 1]), Err(TooLong));
+    let full = seal_payload(&header(0), &link(), &[0; PAYLOAD_BYTES]).unwrap();
+    assert_eq!(deframe(&full)[0].clone().unwrap().open(&link()).unwrap().payload.len(), PAYLOAD_BYTES);
+}
+
+#[test]
+fn direction_node_and_epoch_each_have_their_own_key() {
+    let wire = seal(&header(5), &link(), &motion()).unwrap();
+    let sealed = deframe(&wire)[0].clone().unwrap();
+    for other in [
+        key().link(Direction::GatewayToNode, 7, header(5).epoch),
+        key().link(Direction::NodeToGateway, 8, header(5).epoch),
+        key().link(Direction::NodeToGateway, 7, header(5).epoch + 1),
+        NodeKey::new([9; 32]).link(Direction::NodeToGateway, 7, header(5).epoch),
+    ] {
+        assert_eq!(sealed.clone().open(&other), Err(Forged));
+    }
+    assert!(sealed.open(&link()).is_ok());
+}
+
+#[test]
+fn bytes_behind_a_message_are_not_ignored() {
+    let mut payload = [0; PAYLOAD_BYTES];
+    let used = postcard::to_slice(&motion(), &mut payload).unwrap().len();
+    let wire = seal_payload(&header(5), &link(), &payload[..used + 1]).unwrap();
+    assert_eq!(deframe(&wire)[0].clone().unwrap().open(&link()).unwrap().message::<FromNode>(), Err(NotAMessage));
+}
+
+#[test]
+fn names_of_channels_parse_back_and_an_unknown_one_names_them_all() {
+    for channel in Channel::ALL {
+        assert_eq!(Channel::parse(channel.name()), Ok(channel));
+        assert_eq!(Channel::ALL[channel.index()], channel);
+    }
+    let why = Channel::parse("radar").unwrap_err().to_string();
+    assert!(why.contains("pir, tamper, fence") && why.ends_with("health"), "{why}");
+}
+
+#[test]
+fn a_window_takes_each_counter_once_and_acknowledges_in_any_order() {
+    let mut window = Window::from(100);
+    assert_eq!(window.take(99), Verdict::Repeat, "below the window: acknowledged before");
+    for counter in [100, 102, 101, 300] {
+        assert_eq!(window.take(counter), Verdict::New);
+        assert_eq!(window.take(counter), Verdict::Repeat);
+    }
+    assert_eq!(window.acknowledgement(1), Stored { epoch: 1, below: 100, from: 100, bits: 0 }, "nothing is on disk");
+    window.stored(102);
+    let ack = window.acknowledgement(1);
+    assert!(ack.covers(102) && !ack.covers(100) && !ack.covers(101) && ack.covers(99));
+    window.stored(300);
+    let acks = [window.acknowledgement(1), window.acknowledgement(1)];
+    assert!(
+        acks.iter().any(|ack| ack.covers(102)) && acks.iter().any(|ack| ack.covers(300)),
+        "both stretches are said"
+    );
+    window.stored(100);
+    window.refused(101);
+    assert_eq!(window.take(101), Verdict::New, "what was not stored may come again");
+    window.stored(101);
+    assert_eq!(window.acknowledgement(1).below, 103);
+    window.advance(301);
+    assert_eq!((window.acknowledgement(1).below, window.take(200)), (301, Verdict::Repeat));
+}
+
+#[test]
+fn a_full_window_refuses_instead_of_forgetting() {
+    let mut window = Window::from(0);
+    for counter in 0..WINDOW as u64 {
+        assert_eq!(window.take(counter * 2 + 1), Verdict::New);
+    }
+    assert_eq!(window.take(0), Verdict::Full);
+    assert_eq!(window.take(1), Verdict::Repeat);
+}
+
+proptest! {
+    #[test]
+    fn any_damage_is_noise_or_forgery_and_never_a_message(
+        counter in any::<u64>(),
+        payload in prop::collection::vec(any::<u8>(), 0..=PAYLOAD_BYTES),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..6),
+        fix_crc in any::<bool>(),
+    ) {
+        let wire = seal_payload(&header(counter), &link(), &payload).unwrap();
+        let mut bytes = wire.to_vec();
+        if fix_crc {
+            // Damage under a right checksum is what an attacker sends.
+            let mut frame = bytes.clone();
+            let length = cobs::decode_in_place(&mut frame).unwrap();
+            frame.truncate(length);
+            let checked = frame.len() - CRC_BYTES;
+            for (at, by) in &damage {
+                frame[at.index(checked)] ^= by;
+            }
+            let crc = crc::Crc::<u16>::new(&crc::CRC_16_IBM_SDLC).checksum(&frame[..checked]);
+            frame[checked..].copy_from_slice(&crc.to_le_bytes());
+            bytes = vec![0; WIRE_BYTES];
+            let length = cobs::encode(&frame, &mut bytes);
+            bytes.truncate(length + 1);
+            bytes[length] = 0;
+        } else {
+            for (at, by) in &damage {
+                let at = at.index(bytes.len());
+                bytes[at] ^= by;
+            }
+        }
+        if bytes == wire[..] {
+            return Ok(()); // the damage undid itself
+        }
+        bytes.push(0);
+        for sealed in deframe(&bytes).into_iter().flatten() {
+            // A key for whatever the header claims: an attacker may choose it.
+            let claimed = *sealed.header();
+            let key = key().link(Direction::NodeToGateway, claimed.node, claimed.epoch);
+            prop_assert_eq!(sealed.open(&key), Err(Forged));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        for sealed in deframe(&bytes).into_iter().flatten() {
+            prop_assert_eq!(sealed.open(&link()), Err(Forged));
+        }
+    }
+
+    #[test]
+    fn any_authentic_bytes_are_a_message_or_not_and_never_a_panic(payload in prop::collection::vec(any::<u8>(), 0..=PAYLOAD_BYTES)) {
+        let wire = seal_payload(&header(1), &link(), &payload).unwrap();
+        let opened = deframe(&wire)[0].clone().unwrap().open(&link()).unwrap();
+        let _ = (opened.message::<FromNode>(), opened.message::<FromGateway>());
+    }
+
+    #[test]
+    fn a_window_never_takes_a_counter_twice_and_acknowledges_only_what_is_stored(
+        steps in prop::collection::vec((0u8..4, 0u64..80), 1..400),
+    ) {
+        let (mut window, mut oldest) = (Window::from(0), 0);
+        let (mut taken, mut stored) = (BTreeSet::new(), BTreeSet::new());
+        for (step, counter) in steps {
+            match step {
+                0 => {
+                    let new = window.take(counter) == Verdict::New;
+                    prop_assert_eq!(new, counter >= oldest && taken.insert(counter));
+                }
+                1 if taken.contains(&counter) => {
+                    window.stored(counter);
+                    stored.insert(counter);
+                }
+                2 if !stored.contains(&counter) => {
+                    window.refused(counter);
+                    taken.remove(&counter);
+                }
+                3 if counter < 8 => {
+                    oldest = oldest.max(counter);
+                    window.advance(counter);
+                }
+                _ => {}
+            }
+            let ack = window.acknowledgement(0);
+            for counter in (0..100).filter(|counter| ack.covers(*counter)) {
+                prop_assert!(stored.contains(&counter) || counter < oldest, "{counter} was acknowledged");
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> std::string::String {
+    bytes.iter().map(|byte| std::format!("{byte:02x}")).collect()
+}
