@@ -297,11 +297,7 @@ pub struct NeverSent {
     pub first: u64,
     /// Last number.
     pub last: u64,
-<<<<<<< HEAD
-    /// `shed` (budget), `withdrawn` (policy) or `refused` (by this recipient, for good).
-=======
-    /// `shed` (budget), `withdrawn` (policy), `refused` (by the recipient) or `lost` (damage to the store).
->>>>>>> fusion
+    /// `shed` (budget), `withdrawn` (policy), `refused` (by the recipient, for good) or `lost` (damage to the store).
     pub why: String,
 }
 

@@ -150,14 +150,6 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let log = Log::open(&folder.join("log"), &options)?;
     let (state, state_set_aside) = State::open(&folder.join("state.redb"), keys.clone())?;
     let found = log.found();
-<<<<<<< HEAD
-    let if_new = if found.last.0 == 0 { "a new store" } else { "the outbox was lost" };
-    let (outbox, outbox_new) = Outbox::open(&folder.join("outbox"), &options, keys.clone(), if_new)?;
-    let new_epoch = match (outbox_new, state_set_aside || found.damaged_bytes > 0) {
-        (true, _) => Some(if_new.to_owned()),
-        (false, true) => Some("a part of the store was lost".to_owned()),
-        (false, false) => None,
-=======
     // What has been applied was in the log: a log that ends before it has lost its end, and its positions are used up.
     let applied = state.checkpoint()?.map_or(Position(0), |checkpoint| checkpoint.position);
     let lost_records = applied.0.saturating_sub(found.last.0);
@@ -165,12 +157,12 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
         tracing::error!(lost_records, "the log ends before what was already applied; its end is lost");
     }
     let damaged = state_set_aside || found.damaged_bytes > 0 || lost_records > 0;
-    let new_epoch = match (outbox_new, found.last.0, damaged) {
-        (true, 0, _) => Some("a new store".to_owned()),
-        (true, ..) => Some("the outbox was lost".to_owned()),
-        (false, _, true) => Some("a part of the store was lost".to_owned()),
-        (false, _, false) => None,
->>>>>>> fusion
+    let if_new = if found.last.0 == 0 && lost_records == 0 { "a new store" } else { "the outbox was lost" };
+    let (outbox, outbox_new) = Outbox::open(&folder.join("outbox"), &options, keys.clone(), if_new)?;
+    let new_epoch = match (outbox_new, damaged) {
+        (true, _) => Some(if_new.to_owned()),
+        (false, true) => Some("a part of the store was lost".to_owned()),
+        (false, false) => None,
     };
     if let Some(reason) = &new_epoch
         && !outbox_new

@@ -310,28 +310,17 @@ impl Outbox {
         self.named(self.begin_epoch_io(reason))
     }
 
-<<<<<<< HEAD
-    fn begin_epoch_io(&self, reason: &str) -> io::Result<()> {
-        let mut inner = self.lock();
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
-        inner.epoch = u64::from_le_bytes(bytes).max(1);
-        inner.reason = reason.to_owned();
-        inner.announced.clear();
-        for water in inner.high_water.values_mut() {
-            water.sequence = 0;
-        }
-=======
     /// What waits is carried over under new numbers: it was promised, and its old numbers mean nothing any more.
-    fn begin_epoch_io(&self) -> io::Result<()> {
+    fn begin_epoch_io(&self, reason: &str) -> io::Result<()> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
         let epoch = u64::from_le_bytes(bytes).max(1);
         let mut inner = self.lock();
         let waiting: Vec<Slot> = inner.pending.values().flat_map(BTreeMap::values).copied().collect();
         inner.epoch = epoch;
+        inner.reason = reason.to_owned();
+        inner.announced.clear();
         inner.high_water.values_mut().for_each(|water| water.sequence = 0);
->>>>>>> fusion
         inner.never.clear();
         inner.pending.clear();
         inner.waiting.clear();
@@ -393,7 +382,6 @@ impl Outbox {
         format!("{:x}", self.epoch())
     }
 
-<<<<<<< HEAD
     /// Why numbering began anew, if the recipient has not been told yet.
     pub fn to_announce(&self, recipient: &RecipientId) -> Option<String> {
         let inner = self.lock();
@@ -411,11 +399,8 @@ impl Outbox {
         self.named(written)
     }
 
-    pub(super) fn latest_concluded(&self) -> GatewayTime {
-=======
     /// When the last conclusion that made a product was drawn, on the clock that orders.
     pub fn latest_concluded(&self) -> GatewayTime {
->>>>>>> fusion
         self.lock().latest
     }
 
@@ -487,16 +472,12 @@ impl Outbox {
         for (sequence, slot) in slots {
             match self.named(self.read(sequence, slot))? {
                 Some(entry) => entries.push(entry),
-                None => {
-                    tracing::error!(%recipient, sequence, "a product cannot be read any more; it is reported as lost");
-                    self.settle(recipient, vec![sequence], Some("lost"))?;
-                }
+                None => self.lost(recipient, sequence)?,
             }
         }
         Ok(entries)
     }
 
-<<<<<<< HEAD
     /// What waits after a number, in order of the numbers, at most `max`; reads no body.
     pub fn waiting(&self, recipient: &RecipientId, after: u64, max: usize) -> Vec<Waiting> {
         let inner = self.lock();
@@ -518,11 +499,22 @@ impl Outbox {
             let Some(pending) = inner.pending.get(recipient) else { return Ok(Vec::new()) };
             sequences.iter().filter_map(|sequence| Some((*sequence, *pending.get(sequence)?))).collect()
         };
-        self.named(slots.into_iter().map(|(sequence, slot)| self.read(sequence, slot)).collect())
+        let mut entries = Vec::with_capacity(slots.len());
+        for (sequence, slot) in slots {
+            match self.named(self.read(sequence, slot))? {
+                Some(entry) => entries.push(entry),
+                None => self.lost(recipient, sequence)?,
+            }
+        }
+        Ok(entries)
     }
 
-    fn read(&self, sequence: u64, slot: Slot) -> io::Result<Entry> {
-=======
+    /// A product's bytes or key are gone for good: its number is accounted for.
+    fn lost(&self, recipient: &RecipientId, sequence: u64) -> Result<(), OutboxError> {
+        tracing::error!(%recipient, sequence, "a product cannot be read any more; it is reported as lost");
+        self.settle(recipient, vec![sequence], Some("lost")).map(|_| ())
+    }
+
     /// A product that waits; `None` if its bytes or its key are gone for good.
     fn read(&self, sequence: u64, slot: Slot) -> io::Result<Option<Entry>> {
         let item = match self.item(slot) {
@@ -535,7 +527,6 @@ impl Outbox {
     }
 
     fn item(&self, slot: Slot) -> io::Result<Item> {
->>>>>>> fusion
         let mut payload = vec![0; slot.length as usize];
         File::open(segment::path_of(&self.0.folder, slot.segment))?.read_exact_at(&mut payload, slot.at)?;
         postcard::from_bytes(&payload).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
@@ -721,15 +712,10 @@ impl Inner {
         else {
             return;
         };
-<<<<<<< HEAD
         let zone = self.zones.number(zone);
         let slot = Slot { lane: *lane, class: *class, zone, segment, at, length, concluded_wall: *concluded_wall };
-        self.high_water.insert(recipient.clone(), HighWater { sequence: *sequence, output: *output });
-=======
-        let slot = Slot { lane: *lane, class: *class, segment, at, length, concluded_wall: *concluded_wall };
         let water = self.high_water.entry(recipient.clone()).or_default();
         *water = HighWater { sequence: water.sequence.max(*sequence), output: water.output.max(*output) };
->>>>>>> fusion
         self.latest = self.latest.max(*concluded);
         self.pending.entry(recipient.clone()).or_default().insert(*sequence, slot);
         *self.waiting.entry(segment).or_default() += 1;
@@ -811,13 +797,10 @@ fn note_never(ranges: &mut Vec<NeverSent>, sequences: &[u64], why: &str) {
 struct Found {
     next: u64,
     epoch: u64,
-<<<<<<< HEAD
     reason: String,
     announced: BTreeSet<RecipientId>,
-=======
     /// Whether the high-water marks are known to be those of the last frame read.
     trusted: bool,
->>>>>>> fusion
     latest: GatewayTime,
     high_water: BTreeMap<RecipientId, HighWater>,
     never: BTreeMap<RecipientId, Vec<NeverSent>>,
