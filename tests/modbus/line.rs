@@ -10,7 +10,7 @@ use quaywatch_drivers::{
     tap::Taps,
 };
 use quaywatch_schemas::{LineId, NoData, Observation, Reading, Record, SensorId, units::Unit};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -26,6 +26,8 @@ pub struct Running {
     pub taps: Taps,
     records: mpsc::Receiver<Batch>,
     heard: Vec<Observation>,
+    /// Up to where what a sensor said has been waited for.
+    asked_for: BTreeMap<String, usize>,
     lines: Vec<watch::Receiver<LineStatus>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -49,10 +51,10 @@ impl Running {
         });
         let devices = devices.collect();
         let task = tokio::spawn(modbus::run(connection, devices));
-        Self { taps, records, heard: Vec::new(), lines, stop, task }
+        Self { taps, records, heard: Vec::new(), asked_for: BTreeMap::new(), lines, stop, task }
     }
 
-    /// Waits until `sensor` says `reading`.
+    /// Waits until `sensor` says `reading`, after what it was waited for before; others do not matter.
     pub async fn hears(&mut self, sensor: &str, reading: Reading) -> Observation {
         self.hears_that(sensor, &format!("{reading:?}"), |heard| *heard == reading).await
     }
@@ -61,15 +63,15 @@ impl Running {
     pub async fn hears_that(&mut self, sensor: &str, what: &str, is_it: impl Fn(&Reading) -> bool) -> Observation {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let batch = match timeout_at(deadline, self.records.recv()).await {
-                Ok(batch) => batch.expect("the connection runs"),
-                Err(_) => panic!("{sensor} did not say {what}; heard {:#?}", self.said()),
-            };
-            let new = self.heard.len();
-            self.keep(batch);
-            let found = self.heard[new..].iter().find(|seen| seen.sensor.as_str() == sensor && is_it(&seen.reading));
-            if let Some(found) = found {
+            let from = self.asked_for.get(sensor).copied().unwrap_or(0);
+            let mut new = self.heard.iter().enumerate().skip(from);
+            if let Some((at, found)) = new.find(|(_, seen)| seen.sensor.as_str() == sensor && is_it(&seen.reading)) {
+                self.asked_for.insert(sensor.to_owned(), at + 1);
                 return found.clone();
+            }
+            match timeout_at(deadline, self.records.recv()).await {
+                Ok(batch) => self.keep(batch.expect("the connection runs")),
+                Err(_) => panic!("{sensor} did not say {what}; heard {:#?}", self.said()),
             }
         }
     }

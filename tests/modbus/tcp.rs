@@ -110,7 +110,9 @@ async fn a_register_the_device_does_not_have_costs_only_its_own_point() {
     line.hears_that("d", "19", is_value(19.0)).await;
     line.line_is_up(0).await;
     plc.set(json!({ "holding": { "0": 110, "5": 115, "9": 119 } }));
-    line.hears_that("a", "110", is_value(110.0)).await;
+    for (sensor, load) in [("a", 110.0), ("c", 115.0), ("d", 119.0)] {
+        line.hears_that(sensor, "its load", is_value(load)).await;
+    }
     plc.set(json!({ "behaves": {} }));
     line.hears_that("wrong", "0", is_value(0.0)).await;
     let said = line.stop().await;
