@@ -274,6 +274,8 @@ fn why(why: NoData) -> String {
         NoData::Overload(_) => "overloaded".into(),
         NoData::Tampered => "tampered with".into(),
         NoData::Maintenance => "out of service".into(),
+        NoData::Blind => "its view is covered".into(),
+        NoData::Faulty => "says that it is broken".into(),
     }
 }
 

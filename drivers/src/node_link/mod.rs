@@ -1,7 +1,37 @@
 //! Our own sensor nodes, over RS-485, serial or TCP.
+//!
+//! The gateway is the bus's only master: it polls one node after the other, and a node speaks only when it is polled. The
+//! format is [`quaywatch_schemas::frame`]; who says what when:
+//!
+//! ```text
+//! gateway  challenge ──►            poll ──►                          poll + acknowledgement ──►
+//! node               ◄── hello           ◄── data, data, turn end                            ◄── turn end
+//! ```
+//!
+//! - Nothing of a node is believed before it answered the challenge of *this* start of the gateway.
+//! - The bus never waits for the ledger: an acknowledgement rides on a later poll, cumulative with a bitmap, and says only
+//!   what is on disk. What the ledger refused is not acknowledged, and comes again.
+//! - Frames of a node are handed to the ledger in their order; one that lacks its predecessor waits for it a moment.
+//! - A node that does not answer is asked less and less often, down to every ten seconds: it costs the others one timeout
+//!   each time. Its sensors say `no-data(timeout)` once.
+//! - A damaged frame is noise and counted. A whole frame with a wrong tag is a forgery or a wrong key: `no-data(tampered)`
+//!   on the node's tamper channel (its health channel, or all of them, if it has none), and a warning, once a minute.
+//!
+//! The pure half is [`Master`]: bytes, receipts and time in, bytes and records out.
 
-use crate::{line::Line, secret::Secret, serial};
-use quaywatch_schemas::{SensorId, units::Unit};
+mod clock;
+mod decode;
+mod master;
+mod peer;
+mod runner;
+
+pub use self::{
+    master::{Master, Notice, Now, Outcome, Output, PortId, Ticket},
+    runner::run,
+};
+
+use crate::{secret::Secret, serial};
+use quaywatch_schemas::{SensorId, frame, units::Unit};
 use std::{net::SocketAddr, time::Duration};
 
 /// A bus and its nodes. The gateway is the bus's only master.
@@ -11,7 +41,7 @@ pub struct Config {
     pub carrier: Carrier,
     /// How often each node is polled.
     pub every: Duration,
-    /// How long a node may take to answer.
+    /// How long a node may take to answer, and how long it may pause within an answer.
     pub timeout: Duration,
     /// The nodes on it.
     pub nodes: Vec<Node>,
@@ -47,22 +77,19 @@ pub struct Node {
 /// One channel of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// Its name in the firmware: see [`quaywatch_schemas::frame`].
+    /// Its name in the firmware: see [`quaywatch_schemas::frame::Channel`].
     pub name: String,
     /// Whose it is.
     pub sensor: SensorId,
-    /// The unit, for channels that measure; the firmware's own if `None`.
+    /// The unit wanted, for channels that measure; the firmware's own if `None`. One of the same quantity is converted
+    /// to; one of another says that the node was calibrated for that.
     pub unit: Option<Unit>,
 }
 
-/// Why a channel name cannot be used: the firmware has no such channel.
+/// Whether the firmware has a channel of that name.
 pub fn knows_channel(name: &str) -> bool {
-    let _ = name;
-    todo!()
+    frame::Channel::parse(name).is_ok()
 }
 
-/// Polls the bus until the line is asked to stop.
-pub async fn run(line: Line, config: Config) {
-    let _ = (line, config);
-    todo!()
-}
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,33 @@
-//! Placeholder.
+//! What a sensor node decides.
+//!
+//! A [`Node`] is fed raw inputs ([`Node::sense`]), time ([`Node::tick`]) and what came over the bus ([`Node::receive`]);
+//! it answers with bytes for the bus and keeps in flash what a power cut must not take. It reads no clock, no pin and no
+//! register: boards do, and so does the simulator, which runs exactly this code.
+//!
+//! Near the sensor because it must be: debounce ([`sensing::contact`]), motion ([`sensing::motion`]), vibration energy and
+//! hysteresis ([`sensing::vibration`]), a tamper latch that survives a power cut ([`sensing::tamper`]), heartbeats, last
+//! words when the supply fails, and a [`supervisor`] that decides whether the watchdog may be fed.
+//!
+//! **A node speaks only when polled**: the gateway is the bus's only master.
+#![no_std]
+
+#[cfg(any(test, feature = "emulation"))]
+extern crate std;
+
+mod config;
+#[cfg(any(test, feature = "emulation"))]
+pub mod emulation;
+mod link;
+mod node;
+mod outbox;
+pub mod sensing;
+mod store;
+pub mod supervisor;
+
+pub use config::{Config, Sensing};
+pub use node::{Boot, Misfit, Node, Sensed, Turn};
+pub use quaywatch_schemas::frame::{Channel, NodeKey, message::ResetCause};
+pub use store::Locked;
+
+/// Milliseconds since boot, from a clock that never goes back.
+pub type Millis = u64;
