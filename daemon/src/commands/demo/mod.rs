@@ -93,8 +93,8 @@ impl Demo {
         eprintln!("A simulated port, seed {seed}. Ctrl-C ends it with a table of what happened and what was said.");
         let waiting = stage.release();
         let mut gateway = start(options, gateway_stops.clone()).await?;
-        let (clock, mut told) = waiting.begin().await?;
         eprintln!("While it runs: quaywatch status --admin {}", folder.path("admin.sock").display());
+        let (clock, mut told) = waiting.begin().await?;
 
         let mut scorer = Scorer::default();
         let mut settle_at = Instant::now() + SETTLE_EVERY;
