@@ -62,13 +62,13 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
     }
     let findings = opened.findings();
     let (intake, outbox, state) = (opened.intake.clone(), opened.outbox.clone(), opened.state.clone());
-    let writer = opened.control.clone();
+    let (writer, reference_key) = (opened.control.clone(), opened.reference_key);
     let (pipeline, from) = Pipeline::resume(pipeline::Parts {
         outbox: outbox.clone(),
         state: state.clone(),
         writer: writer.clone(),
         situation_key: opened.situation_key,
-        reference_key: opened.reference_key,
+        reference_key,
         board: board.clone(),
     })
     .map_err(cannot)?;
@@ -115,7 +115,14 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         intake: intake.clone(),
         taps,
         board: board.clone(),
-        upstream: upstreams::Parts { outbox, state, intake: intake.clone(), picture, board: board.clone() },
+        upstream: upstreams::Parts {
+            outbox,
+            state,
+            intake: intake.clone(),
+            picture,
+            board: board.clone(),
+            reference_key,
+        },
     };
     let background = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(admin, options.admin, background.clone()));

@@ -5,6 +5,8 @@ mod cautions;
 mod coverage;
 mod print;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 use super::{SharingFile, SiteFile, wiring::files_of};
 use serde::Serialize;
@@ -19,6 +21,8 @@ pub struct Report {
     pub timezone: String,
     /// What the site's products are marked: actual, exercise or test.
     pub status: String,
+    /// Connections.
+    pub lines: Vec<LineReport>,
     /// Places, what covers them, and what is looked for there.
     pub zones: Vec<ZoneReport>,
     /// Who is told what; empty without a sharing file.
@@ -27,6 +31,17 @@ pub struct Report {
     pub cautions: Vec<Caution>,
     /// Secrets the files name.
     pub credentials: Vec<CredentialReport>,
+}
+
+/// A connection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LineReport {
+    /// Its name in the file.
+    pub line: String,
+    /// What it is and where.
+    pub is: String,
+    /// How many sensors are read over it.
+    pub sensors: usize,
 }
 
 /// A place.
@@ -76,6 +91,8 @@ pub struct RuleReport {
     pub kind: String,
     /// Whether recipients are told.
     pub told: bool,
+    /// Whether the file names this zone for it, rather than letting it run wherever it makes sense.
+    pub named: bool,
     /// Whether it can say anything at all.
     pub works: bool,
     /// What it lacks and what it therefore misses.
@@ -112,20 +129,20 @@ pub struct RecipientReport {
     pub not: Vec<NotTold>,
 }
 
-/// A kind of situation that somebody is told of.
+/// Kinds of situation that somebody is told of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Told {
-    /// The kind.
-    pub kind: String,
+    /// The kinds.
+    pub kinds: Vec<String>,
     /// Where.
     pub zones: Vec<String>,
 }
 
-/// A kind of situation that somebody is not told of.
+/// Kinds of situation that somebody is not told of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NotTold {
-    /// The kind.
-    pub kind: String,
+    /// The kinds.
+    pub kinds: Vec<String>,
     /// Where.
     pub zones: Vec<String>,
     /// Why.
@@ -163,6 +180,7 @@ pub fn report(site: &SiteFile, sharing: Option<&SharingFile>) -> Report {
         site: format!("{} {}", site.site.locode, site.site.id),
         timezone: site.site.timezone.clone(),
         status: word(&site.site.status),
+        lines: coverage::lines(site),
         zones,
         recipients,
         cautions,

@@ -190,7 +190,10 @@ pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'
     let known: Vec<&str> = known.into_iter().collect();
     let near = known.iter().map(|name| (distance(written, name), *name)).min();
     // A third of the letters may be wrong: beyond that the guess is more confusing than none.
-    let near = near.filter(|(steps, name)| *steps <= name.chars().count().max(3) / 3);
+    let near = near.filter(|(steps, name)| {
+        let letters = name.chars().count();
+        *steps <= letters.max(3) / 3 && *steps < letters
+    });
     let all = || known.iter().take(40).copied().collect::<Vec<_>>().join(", ");
     match near {
         Some((_, name)) => format!("did you mean `{name}`?"),

@@ -186,7 +186,10 @@ fn hide_value(letters: &mut [char], after_key: usize) {
     }
     at = skip_blanks(letters, at + 1);
     let quote = letters.get(at).copied().filter(|letter| matches!(letter, '"' | '\''));
-    at += usize::from(quote.is_some());
+    // Three quotes begin a text over several lines.
+    while quote.is_some() && letters.get(at) == quote.as_ref() {
+        at += 1;
+    }
     let ends = |letter: char| match quote {
         Some(quote) => letter == quote,
         None => matches!(letter, ',' | '}' | '#'),
@@ -255,6 +258,7 @@ mod tests {
         for line in [
             "password = \"hunter2\"",
             "password='hunter2'",
+            "key = \"\"\"hunter2",
             "password = \"hunter2",
             "password = hunter2",
             "rear = { role = \"plate\", token=\"hunter2\", zone = \"a\" }",

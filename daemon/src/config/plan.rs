@@ -125,6 +125,42 @@ impl Way {
     }
 }
 
+impl Way {
+    /// What it is and where, in a line.
+    pub(super) fn described(&self) -> String {
+        let port = |port: &serial::Port| {
+            let parity = match port.parity {
+                serial::Parity::None => 'N',
+                serial::Parity::Even => 'E',
+                serial::Parity::Odd => 'O',
+            };
+            format!("{} at {} {}{parity}{}", port.path.display(), port.baud, port.data_bits, port.stop_bits)
+        };
+        match self {
+            Self::Mqtt(broker) => {
+                let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
+                format!("{scheme}://{}:{}", broker.host, broker.port)
+            }
+            Self::Modbus { connection: modbus::Connection::Tcp { host, port }, device, .. } => {
+                format!("Modbus TCP {host}:{port} unit {}", device.unit)
+            }
+            Self::Modbus { connection: modbus::Connection::Rtu(at), device, .. } => {
+                format!("Modbus RTU {} unit {}", port(at), device.unit)
+            }
+            Self::Http { listen, tls } => {
+                let scheme = if tls.is_some() { "https" } else { "http" };
+                format!("listens on {scheme}://{listen}")
+            }
+            Self::SerialText(at) => format!("text from {}", port(at)),
+            Self::Nodes { carrier, .. } => match carrier {
+                node_link::Carrier::Serial(at) => format!("nodes on {}", port(at)),
+                node_link::Carrier::Connect { host, port } => format!("nodes at {host}:{port}"),
+                node_link::Carrier::Listen(listen) => format!("nodes that connect to {listen}"),
+            },
+        }
+    }
+}
+
 impl Line {
     /// Where a sensor's value comes from, in the file's own words and counting.
     pub(super) fn place_of(&self, sensor: &SensorId, read: &Read) -> String {

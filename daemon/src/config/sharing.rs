@@ -26,6 +26,10 @@ use toml::Spanned;
 pub(super) fn parse(source: Source, site: &SiteFile) -> Result<SharingFile, Problems> {
     let mut findings = Findings::default();
     let mut root = Section::of(&source, &mut findings);
+    if !findings.is_empty() {
+        // What can be made of text that is not TOML is not what was meant.
+        return Err(findings.into_problems(&source));
+    }
     let default = root.table::<MarkingTable>("marking", &mut findings);
     let scoped: Named<String, ScopedMarkingTable> = root.named("markings", &mut findings);
     let groups: Named<GroupId, GroupTable> = root.named("groups", &mut findings);

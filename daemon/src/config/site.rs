@@ -41,6 +41,10 @@ const OPERATIONS: std::net::SocketAddr =
 pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Problems> {
     let mut findings = Findings::default();
     let mut root = Section::of(&source, &mut findings);
+    if !findings.is_empty() {
+        // What can be made of text that is not TOML is not what was meant.
+        return Err(findings.into_problems(&source));
+    }
     let site = root.table::<SiteTable>("site", &mut findings);
     let store = root.table::<StoreTable>("store", &mut findings);
     let operations = root.table::<OperationsTable>("operations", &mut findings);

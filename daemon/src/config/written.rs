@@ -189,12 +189,12 @@ impl Findings {
         self.take(written)
     }
 
-    /// A list's values that mean something.
+    /// A list, if all of its values mean something.
     pub(super) fn all<T>(&mut self, written: Option<Written<Vec<Written<T>>>>) -> Option<Spanned<Vec<Spanned<T>>>> {
         let list = self.take(written)?;
         let at = list.span();
-        let values = list.into_inner().into_iter().filter_map(|value| self.take(Some(value))).collect();
-        Some(Spanned::new(at, values))
+        let values: Vec<_> = list.into_inner().into_iter().map(|value| self.take(Some(value))).collect();
+        Some(Spanned::new(at, values.into_iter().collect::<Option<_>>()?))
     }
 }
 

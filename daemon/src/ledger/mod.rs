@@ -26,7 +26,7 @@ mod state;
 mod writer;
 
 pub use log::{LogError, LogReader};
-pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError};
+pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError, Waiting};
 pub use state::{Changes, Checkpoint, State, StateError};
 pub use writer::{Next, WriterControl};
 
@@ -147,13 +147,13 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let keys = Arc::new(Keys::open(folder)?);
     let log = Log::open(&folder.join("log"), &options)?;
     let (state, state_set_aside) = State::open(&folder.join("state.redb"), keys.clone())?;
-    let (outbox, outbox_new) = Outbox::open(&folder.join("outbox"), &options, keys.clone())?;
     let found = log.found();
-    let new_epoch = match (outbox_new, found.last.0, state_set_aside || found.damaged_bytes > 0) {
-        (true, 0, _) => Some("a new store".to_owned()),
-        (true, ..) => Some("the outbox was lost".to_owned()),
-        (false, _, true) => Some("a part of the store was lost".to_owned()),
-        (false, _, false) => None,
+    let if_new = if found.last.0 == 0 { "a new store" } else { "the outbox was lost" };
+    let (outbox, outbox_new) = Outbox::open(&folder.join("outbox"), &options, keys.clone(), if_new)?;
+    let new_epoch = match (outbox_new, state_set_aside || found.damaged_bytes > 0) {
+        (true, _) => Some(if_new.to_owned()),
+        (false, true) => Some("a part of the store was lost".to_owned()),
+        (false, false) => None,
     };
     if let Some(reason) = &new_epoch
         && !outbox_new

@@ -15,7 +15,7 @@ use super::{
 use quaywatch_schemas::{GatewayTime, RecipientId, WallTime, ZoneId, product::NeverSent, situation::SituationId};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs::{self, File},
     io,
     os::unix::fs::{DirBuilderExt, FileExt},
@@ -90,6 +90,17 @@ pub struct Entry {
     pub body: Vec<u8>,
 }
 
+/// A product that waits to be confirmed, without its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number.
+    pub sequence: u64,
+    /// Its lane.
+    pub lane: Lane,
+    /// Order is promised within it.
+    pub zone: ZoneId,
+}
+
 /// The last number and the last conclusion a recipient's products were made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HighWater {
@@ -121,6 +132,8 @@ enum Item {
         latest: GatewayTime,
         high_water: Vec<(RecipientId, HighWater)>,
         never: Vec<(RecipientId, Vec<NeverSent>)>,
+        reason: String,
+        announced: Vec<RecipientId>,
     },
     /// A product.
     Product {
@@ -139,6 +152,8 @@ enum Item {
     Confirmed { recipient: RecipientId, sequences: Vec<u64> },
     /// Numbers that will never come.
     Never { recipient: RecipientId, sequences: Vec<u64>, why: String },
+    /// A recipient knows that numbering began anew.
+    Announced { recipient: RecipientId },
 }
 
 /// Ranges of lost numbers that are remembered per recipient.
@@ -151,6 +166,7 @@ pub struct Outbox(Arc<Shared>);
 struct Shared {
     inner: Mutex<Inner>,
     appended: watch::Sender<u64>,
+    receipts: watch::Sender<u64>,
     keys: Arc<Keys>,
     folder: PathBuf,
 }
@@ -162,10 +178,15 @@ struct Inner {
     waiting: BTreeMap<u64, u64>,
     next: u64,
     epoch: u64,
+    /// Why the epoch began.
+    reason: String,
+    /// Who knows of the epoch.
+    announced: BTreeSet<RecipientId>,
     latest: GatewayTime,
     high_water: BTreeMap<RecipientId, HighWater>,
     never: BTreeMap<RecipientId, Vec<NeverSent>>,
     pending: BTreeMap<RecipientId, BTreeMap<u64, Slot>>,
+    zones: Zones,
     pending_bytes: u64,
     segment_bytes: u64,
     budget: u64,
@@ -176,19 +197,45 @@ struct Inner {
 struct Slot {
     lane: Lane,
     class: Class,
+    zone: u32,
     segment: u64,
     at: u64,
     length: u32,
     concluded_wall: WallTime,
 }
 
+/// The zones that products were ever about, each once: a slot holds a number instead of a name. As bounded as the site
+/// files of the store's lifetime.
+#[derive(Debug, Default)]
+struct Zones {
+    names: Vec<ZoneId>,
+    numbers: BTreeMap<ZoneId, u32>,
+}
+
+impl Zones {
+    fn number(&mut self, zone: &ZoneId) -> u32 {
+        if let Some(number) = self.numbers.get(zone) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).expect("a site has fewer zones than that");
+        self.names.push(zone.clone());
+        self.numbers.insert(zone.clone(), number);
+        number
+    }
+}
+
 impl Outbox {
-    /// Opens the outbox; says whether it is new (and its epoch with it).
-    pub(super) fn open(folder: &Path, options: &Options, keys: Arc<Keys>) -> Result<(Self, bool), OutboxError> {
-        Self::open_io(folder, options, keys).map_err(|source| OutboxError { folder: folder.to_owned(), source })
+    /// Opens the outbox; says whether it is new (and its epoch with it), which `if_new` gives the reason of.
+    pub(super) fn open(
+        folder: &Path,
+        options: &Options,
+        keys: Arc<Keys>,
+        if_new: &str,
+    ) -> Result<(Self, bool), OutboxError> {
+        Self::open_io(folder, options, keys, if_new).map_err(|source| OutboxError { folder: folder.to_owned(), source })
     }
 
-    fn open_io(folder: &Path, options: &Options, keys: Arc<Keys>) -> io::Result<(Self, bool)> {
+    fn open_io(folder: &Path, options: &Options, keys: Arc<Keys>, if_new: &str) -> io::Result<(Self, bool)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let segments = segment::list(folder)?;
         let fresh = segments.is_empty();
@@ -225,10 +272,13 @@ impl Outbox {
             waiting,
             next: found.next,
             epoch: found.epoch,
+            reason: found.reason,
+            announced: found.announced,
             latest: found.latest,
             high_water: found.high_water,
             never: found.never,
             pending: found.pending,
+            zones: found.zones,
             pending_bytes,
             segment_bytes: options.segment_bytes,
             budget: options.budget_bytes / 2,
@@ -236,12 +286,13 @@ impl Outbox {
         let outbox = Self(Arc::new(Shared {
             inner: Mutex::new(inner),
             appended: watch::Sender::new(0),
+            receipts: watch::Sender::new(0),
             keys,
             folder: folder.to_owned(),
         }));
         let lost = fresh || found.epoch == 0;
         if lost {
-            outbox.begin_epoch_io()?;
+            outbox.begin_epoch_io(if_new)?;
         }
         Ok((outbox, lost))
     }
@@ -249,14 +300,16 @@ impl Outbox {
     /// Begins a new stream epoch: numbering starts over.
     pub(super) fn begin_epoch(&self, reason: &str) -> Result<(), OutboxError> {
         tracing::warn!(reason, "a new stream epoch begins");
-        self.named(self.begin_epoch_io())
+        self.named(self.begin_epoch_io(reason))
     }
 
-    fn begin_epoch_io(&self) -> io::Result<()> {
+    fn begin_epoch_io(&self, reason: &str) -> io::Result<()> {
         let mut inner = self.lock();
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
         inner.epoch = u64::from_le_bytes(bytes).max(1);
+        inner.reason = reason.to_owned();
+        inner.announced.clear();
         for water in inner.high_water.values_mut() {
             water.sequence = 0;
         }
@@ -276,6 +329,23 @@ impl Outbox {
     /// As it stands in CloudEvents ids.
     pub fn epoch_hex(&self) -> String {
         format!("{:x}", self.epoch())
+    }
+
+    /// Why numbering began anew, if the recipient has not been told yet.
+    pub fn to_announce(&self, recipient: &RecipientId) -> Option<String> {
+        let inner = self.lock();
+        (!inner.announced.contains(recipient)).then(|| inner.reason.clone())
+    }
+
+    /// A recipient knows that numbering began anew. Rides along with the next sync: if it is lost, it is said again.
+    pub fn announced(&self, recipient: &RecipientId) -> Result<(), OutboxError> {
+        let mut inner = self.lock();
+        if !inner.announced.insert(recipient.clone()) {
+            return Ok(());
+        }
+        let item = Item::Announced { recipient: recipient.clone() };
+        let written = inner.write(&self.0.folder, &[item], false).map(|_| ());
+        self.named(written)
     }
 
     pub(super) fn latest_concluded(&self) -> GatewayTime {
@@ -337,6 +407,30 @@ impl Outbox {
         self.named(slots.into_iter().map(|(sequence, slot)| self.read(sequence, slot)).collect())
     }
 
+    /// What waits after a number, in order of the numbers, at most `max`; reads no body.
+    pub fn waiting(&self, recipient: &RecipientId, after: u64, max: usize) -> Vec<Waiting> {
+        let inner = self.lock();
+        let Some(pending) = inner.pending.get(recipient) else { return Vec::new() };
+        let waiting = pending.range(after.saturating_add(1)..).take(max);
+        waiting
+            .map(|(sequence, slot)| Waiting {
+                sequence: *sequence,
+                lane: slot.lane,
+                zone: inner.zones.names[slot.zone as usize].clone(),
+            })
+            .collect()
+    }
+
+    /// Products by their numbers, in the order asked for; those that no longer wait are left out.
+    pub fn entries(&self, recipient: &RecipientId, sequences: &[u64]) -> Result<Vec<Entry>, OutboxError> {
+        let slots: Vec<(u64, Slot)> = {
+            let inner = self.lock();
+            let Some(pending) = inner.pending.get(recipient) else { return Ok(Vec::new()) };
+            sequences.iter().filter_map(|sequence| Some((*sequence, *pending.get(sequence)?))).collect()
+        };
+        self.named(slots.into_iter().map(|(sequence, slot)| self.read(sequence, slot)).collect())
+    }
+
     fn read(&self, sequence: u64, slot: Slot) -> io::Result<Entry> {
         let mut payload = vec![0; slot.length as usize];
         File::open(segment::path_of(&self.0.folder, slot.segment))?.read_exact_at(&mut payload, slot.at)?;
@@ -350,43 +444,50 @@ impl Outbox {
         }
     }
 
-    /// A recipient has these.
-    pub fn confirm(&self, recipient: &RecipientId, sequences: &[u64]) -> Result<(), OutboxError> {
+    /// A recipient has these. Returns how many of them still waited.
+    pub fn confirm(&self, recipient: &RecipientId, sequences: &[u64]) -> Result<usize, OutboxError> {
         self.settle(recipient, sequences.to_vec(), None)
     }
 
-    /// A recipient has everything up to a number.
-    pub fn confirm_up_to(&self, recipient: &RecipientId, up_to: u64) -> Result<(), OutboxError> {
+    /// A recipient has everything up to a number. Returns how many products still waited.
+    pub fn confirm_up_to(&self, recipient: &RecipientId, up_to: u64) -> Result<usize, OutboxError> {
         let sequences = {
             let inner = self.lock();
             let pending = inner.pending.get(recipient);
             pending.map(|pending| pending.range(..=up_to).map(|(sequence, _)| *sequence).collect()).unwrap_or_default()
         };
-        self.settle(recipient, sequences, None)
+        let settled = self.settle(recipient, sequences, None)?;
+        if settled > 0 {
+            self.0.receipts.send_modify(|count| *count += 1);
+        }
+        Ok(settled)
     }
 
     /// A product must not leave any more.
     pub fn withdraw(&self, recipient: &RecipientId, sequence: u64, why: &str) -> Result<(), OutboxError> {
         tracing::info!(%recipient, sequence, why, "a queued product is withdrawn");
-        self.settle(recipient, vec![sequence], Some("withdrawn"))
+        self.settle(recipient, vec![sequence], Some("withdrawn")).map(|_| ())
     }
 
     /// A recipient refuses a product for good.
     pub fn dead_letter(&self, recipient: &RecipientId, sequence: u64, why: &str) -> Result<(), OutboxError> {
         tracing::error!(%recipient, sequence, why, "a recipient refuses a product; it is set aside and the rest goes on");
-        self.settle(recipient, vec![sequence], Some("refused"))
+        self.settle(recipient, vec![sequence], Some("refused")).map(|_| ())
     }
 
-    fn settle(&self, recipient: &RecipientId, sequences: Vec<u64>, never: Option<&str>) -> Result<(), OutboxError> {
+    fn settle(&self, recipient: &RecipientId, sequences: Vec<u64>, never: Option<&str>) -> Result<usize, OutboxError> {
         let mut inner = self.lock();
         let known = inner.pending.get(recipient);
-        let sequences: Vec<u64> =
-            sequences.into_iter().filter(|sequence| known.is_some_and(|known| known.contains_key(sequence))).collect();
-        if sequences.is_empty() {
-            return Ok(());
+        let mut sequences = sequences;
+        sequences.retain(|sequence| known.is_some_and(|known| known.contains_key(sequence)));
+        sequences.sort_unstable();
+        sequences.dedup();
+        let count = sequences.len();
+        if count == 0 {
+            return Ok(0);
         }
         let settled = inner.settle(&self.0.folder, recipient, sequences, never);
-        self.named(settled)
+        self.named(settled.map(|()| count))
     }
 
     /// A recipient's stream in numbers.
@@ -406,6 +507,11 @@ impl Outbox {
         self.0.appended.subscribe()
     }
 
+    /// Changes whenever a recipient's receipt settled something.
+    pub fn receipts(&self) -> watch::Receiver<u64> {
+        self.0.receipts.subscribe()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -422,6 +528,8 @@ impl Inner {
             latest: self.latest,
             high_water: self.high_water.iter().map(|(recipient, water)| (recipient.clone(), *water)).collect(),
             never: self.never.iter().map(|(recipient, never)| (recipient.clone(), never.clone())).collect(),
+            reason: self.reason.clone(),
+            announced: self.announced.iter().cloned().collect(),
         }
     }
 
@@ -466,10 +574,12 @@ impl Inner {
     }
 
     fn note_product(&mut self, item: &Item, segment: u64, at: u64, length: u32) {
-        let Item::Product { recipient, sequence, lane, class, output, concluded, concluded_wall, .. } = item else {
+        let Item::Product { recipient, sequence, zone, lane, class, output, concluded, concluded_wall, .. } = item
+        else {
             return;
         };
-        let slot = Slot { lane: *lane, class: *class, segment, at, length, concluded_wall: *concluded_wall };
+        let zone = self.zones.number(zone);
+        let slot = Slot { lane: *lane, class: *class, zone, segment, at, length, concluded_wall: *concluded_wall };
         self.high_water.insert(recipient.clone(), HighWater { sequence: *sequence, output: *output });
         self.latest = self.latest.max(*concluded);
         self.pending.entry(recipient.clone()).or_default().insert(*sequence, slot);
@@ -543,16 +653,19 @@ fn note_never(ranges: &mut Vec<NeverSent>, sequences: &[u64], why: &str) {
 struct Found {
     next: u64,
     epoch: u64,
+    reason: String,
+    announced: BTreeSet<RecipientId>,
     latest: GatewayTime,
     high_water: BTreeMap<RecipientId, HighWater>,
     never: BTreeMap<RecipientId, Vec<NeverSent>>,
     pending: BTreeMap<RecipientId, BTreeMap<u64, Slot>>,
+    zones: Zones,
 }
 
 impl Found {
     fn take(&mut self, item: Item, segment: u64, at: u64, length: usize) {
         match item {
-            Item::Marks { epoch, latest, high_water, never } => {
+            Item::Marks { epoch, latest, high_water, never, reason, announced } => {
                 if epoch != self.epoch {
                     self.pending.clear();
                 }
@@ -560,12 +673,15 @@ impl Found {
                 self.latest = self.latest.max(latest);
                 self.high_water = high_water.into_iter().collect();
                 self.never = never.into_iter().collect();
+                self.reason = reason;
+                self.announced = announced.into_iter().collect();
             }
-            Item::Product { recipient, sequence, lane, class, output, concluded, concluded_wall, .. } => {
+            Item::Product { recipient, sequence, zone, lane, class, output, concluded, concluded_wall, .. } => {
                 self.latest = self.latest.max(concluded);
                 self.high_water.insert(recipient.clone(), HighWater { sequence, output });
                 let length = u32::try_from(length).unwrap_or(u32::MAX);
-                let slot = Slot { lane, class, segment, at, length, concluded_wall };
+                let zone = self.zones.number(&zone);
+                let slot = Slot { lane, class, zone, segment, at, length, concluded_wall };
                 self.pending.entry(recipient).or_default().insert(sequence, slot);
             }
             Item::Confirmed { recipient, sequences } => self.settled(&recipient, &sequences),
@@ -573,12 +689,17 @@ impl Found {
                 self.settled(&recipient, &sequences);
                 note_never(self.never.entry(recipient).or_default(), &sequences, &why);
             }
+            Item::Announced { recipient } => {
+                self.announced.insert(recipient);
+            }
         }
     }
 
     fn settled(&mut self, recipient: &RecipientId, sequences: &[u64]) {
         if let Some(pending) = self.pending.get_mut(recipient) {
-            pending.retain(|sequence, _| !sequences.contains(sequence));
+            sequences.iter().for_each(|sequence| {
+                pending.remove(sequence);
+            });
         }
     }
 }

@@ -324,6 +324,11 @@ fn numbers_survive_and_every_one_is_accounted_for() {
     let waiting: Vec<u64> =
         store.outbox.pending(&recipient, Lane::Live, 0, 99).unwrap().iter().map(|entry| entry.sequence).collect();
     assert_eq!(waiting, [31, 32, 34, 36, 37, 38, 39, 40]);
+    let without_bodies = store.outbox.waiting(&recipient, 31, 3);
+    assert_eq!(without_bodies.iter().map(|waiting| waiting.sequence).collect::<Vec<_>>(), [32, 34, 36]);
+    assert!(without_bodies.iter().all(|waiting| waiting.zone.as_str() == "lane-3" && waiting.lane == Lane::Live));
+    let bodies = store.outbox.entries(&recipient, &[40, 33, 31]).unwrap();
+    assert_eq!(bodies.iter().map(|entry| entry.body[0]).collect::<Vec<_>>(), [40, 31], "33 does not wait any more");
     let accounts = store.outbox.accounts(&recipient);
     assert_eq!((accounts.last_sequence, accounts.backlog, accounts.never.len()), (40, 8, 1));
     // Once everything is confirmed, old segments go; the numbers stay.
@@ -336,6 +341,35 @@ fn numbers_survive_and_every_one_is_accounted_for() {
     store.stop();
     let store = Store::open(folder.path());
     assert_eq!(store.outbox.high_water(&recipient).sequence, 60);
+    store.stop();
+}
+
+#[test]
+fn why_numbering_began_anew_is_kept_until_the_recipient_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (police, desk) = (RecipientId::new("port-police").unwrap(), RecipientId::new("gate-desk").unwrap());
+    let store = Store::open(folder.path());
+    store.outbox.announced(&desk).unwrap();
+    store.stop();
+    for _ in 0..2 {
+        let store = Store::open(folder.path());
+        assert_eq!(store.outbox.to_announce(&police).as_deref(), Some("a new store"));
+        assert_eq!(store.outbox.to_announce(&desk), None);
+        // Enough for new segments: the marks at their head carry it on.
+        (1..=20).for_each(|_| {
+            let next = store.outbox.high_water(&desk).sequence + 1;
+            store.outbox.append(vec![entry(&desk, next, Class::Alarm, 1000)]).unwrap();
+            store.outbox.confirm(&desk, &[next]).unwrap();
+        });
+        store.stop();
+    }
+    fs::remove_dir_all(folder.path().join("outbox")).unwrap();
+    let store = Store::open(folder.path());
+    assert_eq!(
+        store.outbox.to_announce(&desk).as_deref(),
+        Some("a new store"),
+        "the log is empty, so the store is new"
+    );
     store.stop();
 }
 

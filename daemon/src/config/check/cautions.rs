@@ -2,7 +2,7 @@
 
 use super::{
     Caution, RecipientReport, ZoneReport,
-    coverage::{is_used, running, watches},
+    coverage::{is_used, running, watches, zones_of},
     listed, span,
     telling::told_kinds,
 };
@@ -13,11 +13,7 @@ use crate::config::{
 };
 use quaywatch_drivers::modbus::{Place, RegisterArea};
 use quaywatch_fusion::rule_kinds;
-use quaywatch_schemas::{
-    FieldClass, SensorId,
-    policy::Treatment,
-    site::{Role, rules::Rules},
-};
+use quaywatch_schemas::{FieldClass, SensorId, policy::Treatment, site::Role};
 use std::{collections::BTreeMap, time::Duration};
 
 /// A vehicle in a gate lane at the most. Origin: lanes are signed for 10 to 20 km/h.
@@ -33,7 +29,7 @@ pub(super) fn all(
 ) -> Vec<Caution> {
     let mut cautions = Cautions(Vec::new());
     coverage(site, zones, &mut cautions);
-    rules(site, &mut cautions);
+    rules(site, zones, &mut cautions);
     signals(site, &mut cautions);
     lines(site, &mut cautions);
     if let Some(sharing) = sharing {
@@ -61,43 +57,49 @@ fn coverage(site: &SiteFile, zones: &[ZoneReport], cautions: &mut Cautions) {
         } else if let (1, Some(domain)) = (domains.len(), domains.first()) {
             let says = match watching.len() {
                 1 => format!("one sensor alone watches {}", zone.name),
+                2 => format!("both sensors that watch {} fail together, with {domain}", zone.name),
                 count => format!("all {count} sensors that watch {} fail together, with {domain}", zone.name),
             };
             let help = "a second failure domain tells a fault from an attack; if some hang elsewhere than on their line, say so with `domain`";
             cautions.add(format!("zone {id}"), says, help);
         }
     }
-    for sensor in zones.iter().flat_map(|zone| &zone.sensors).filter(|sensor| sensor.used_by.is_empty()) {
-        let says = format!(
-            "no rule that runs in its zone looks at a {}; it is stored and watched for silence, nothing else",
-            sensor.role
-        );
-        cautions.add(format!("sensor {}", sensor.sensor), says, "add the rule that should, or mend `role`");
-    }
-}
-
-/// Rules that are written down and run nowhere.
-fn rules(site: &SiteFile, cautions: &mut Cautions) {
-    for rule in rule_kinds() {
-        let written = is_written(&site.site.rules, rule.rule);
-        let runs = site.site.zones.keys().any(|zone| rule.mode(&site.site, zone).is_some());
-        if written && !runs {
-            let says = "runs nowhere: the site has no zone of a kind it makes sense in";
-            cautions.add(format!("rule {}", rule.rule), says, "mend the kinds of the zones, or take the rule out");
+    for zone in zones {
+        let unused = zone.sensors.iter().filter(|sensor| sensor.used_by.is_empty());
+        let unused: Vec<String> = unused.map(|sensor| format!("{} ({})", sensor.sensor, sensor.role)).collect();
+        if !unused.is_empty() {
+            let says = format!("no rule that runs here looks at {}", listed(&unused, "or"));
+            let help = "what they say is stored and their silence is said, nothing else; add the rule that should look, or mend `role`";
+            cautions.add(format!("zone {}", zone.zone), says, help);
         }
     }
 }
 
-fn is_written(rules: &Rules, name: &str) -> bool {
-    match name {
-        "passage" => rules.passage.is_some(),
-        "tailgating" => rules.tailgating.is_some(),
-        "barrier-forced" => rules.barrier_forced.is_some(),
-        "weight-mismatch" => rules.weight_mismatch.is_some(),
-        "quay-presence" => rules.quay_presence.is_some(),
-        "mooring-overload" => rules.mooring_overload.is_some(),
-        "blinded-before-access" => rules.blinded_before_access.is_some(),
-        _ => false,
+/// Rules that are written down and can say nothing: anywhere, or in a zone that they name.
+fn rules(site: &SiteFile, zones: &[ZoneReport], cautions: &mut Cautions) {
+    for rule in rule_kinds() {
+        let Some(named) = zones_of(&site.site.rules, rule.rule) else { continue };
+        let mut reports = zones
+            .iter()
+            .flat_map(|zone| zone.rules.iter().filter(|said| said.rule == rule.rule).map(move |said| (zone, said)));
+        if !reports.clone().any(|(_, said)| said.works) {
+            let why =
+                reports.next().and_then(|(zone, said)| Some(format!("; in {}: {}", zone.zone, said.lacks.first()?)));
+            let says = match why {
+                Some(why) => format!("can say nothing anywhere{why}"),
+                None => "runs nowhere: the site has no zone of a kind it makes sense in".to_owned(),
+            };
+            cautions.add(format!("rule {}", rule.rule), says, "give it what it lacks, or take the rule out");
+            continue;
+        }
+        for (zone, said) in reports.filter(|(_, said)| said.named && !said.works && !named.is_empty()) {
+            let says = format!("can say nothing in {}: {}", zone.zone, said.lacks.join("; "));
+            cautions.add(
+                format!("rule {}", rule.rule),
+                says,
+                "give it what it lacks, or take the zone out of its list",
+            );
+        }
     }
 }
 
@@ -241,15 +243,16 @@ fn telling(site: &SiteFile, sharing: &SharingFile, recipients: &[RecipientReport
     }
     for (kind, zone) in told_kinds(site) {
         let name = zone.to_string();
-        let told =
-            |report: &&RecipientReport| report.gets.iter().any(|told| told.kind == kind && told.zones.contains(&name));
+        let told = |report: &&RecipientReport| {
+            report.gets.iter().any(|told| told.kinds.contains(&kind) && told.zones.contains(&name))
+        };
         if recipients.iter().any(|report| told(&report)) {
             continue;
         }
         let why: Vec<String> = recipients
             .iter()
             .flat_map(|report| {
-                let not = report.not.iter().find(|not| not.kind == kind && not.zones.contains(&name));
+                let not = report.not.iter().find(|not| not.kinds.contains(&kind) && not.zones.contains(&name));
                 not.map(|not| format!("{}: {}", report.recipient, not.why))
             })
             .collect();

@@ -1,6 +1,6 @@
 //! What covers each place, and what each rule would miss there.
 
-use super::{DomainReport, RuleReport, SensorReport, ZoneReport, listed, span, word};
+use super::{DomainReport, LineReport, RuleReport, SensorReport, ZoneReport, listed, span, word};
 use crate::config::{
     SiteFile,
     plan::{FeedWay, Read, Way},
@@ -9,7 +9,10 @@ use crate::config::{
 use quaywatch_fusion::{RoleUse, RuleKind, bounds::MOST_WEIGHT, rule_kinds};
 use quaywatch_schemas::{
     DomainId, Site, ZoneId,
-    site::{Closed, Role, Sensor, rules::Mode},
+    site::{
+        Closed, Role, Sensor,
+        rules::{Mode, Rule, Rules},
+    },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +32,13 @@ pub(super) fn zones(file: &SiteFile) -> Vec<ZoneReport> {
         .collect()
 }
 
+pub(super) fn lines(file: &SiteFile) -> Vec<LineReport> {
+    let lines = file.plan.lines.iter();
+    lines
+        .map(|(id, line)| LineReport { line: id.to_string(), is: line.way.described(), sensors: line.reads.len() })
+        .collect()
+}
+
 /// The rules that run in a zone, and how.
 pub(super) fn running<'a>(site: &'a Site, zone: &'a ZoneId) -> impl Iterator<Item = (&'static RuleKind, Mode)> + 'a {
     rule_kinds().iter().filter_map(move |rule| Some((rule, rule.mode(site, zone)?)))
@@ -40,6 +50,25 @@ pub(super) fn watches(role: Role) -> bool {
         role,
         Role::WindSpeed | Role::WindDirection | Role::WaterLevel | Role::Temperature | Role::Heartbeat | Role::Light
     )
+}
+
+/// The zones a rule is written down for: none means every one it makes sense in. `None` if it is not run.
+pub(super) fn zones_of<'a>(rules: &'a Rules, name: &str) -> Option<&'a [ZoneId]> {
+    fn of<Settings>(rule: &Option<Rule<Settings>>) -> Option<&[ZoneId]> {
+        rule.as_ref().map(|rule| rule.zones.as_slice())
+    }
+    match name {
+        "passage" => of(&rules.passage),
+        "tailgating" => of(&rules.tailgating),
+        "barrier-forced" => of(&rules.barrier_forced),
+        "weight-mismatch" => of(&rules.weight_mismatch),
+        "quay-presence" => of(&rules.quay_presence),
+        "mooring-overload" => of(&rules.mooring_overload),
+        "sensor-silent" => of(&rules.sensor_silent),
+        "blinded-before-access" => of(&rules.blinded_before_access),
+        "node-tamper" => of(&rules.node_tamper),
+        _ => None,
+    }
 }
 
 fn hours(closed: Closed) -> String {
@@ -74,8 +103,7 @@ fn sensor_report(file: &SiteFile, id: &quaywatch_schemas::SensorId, spec: &Senso
 
 /// The rules that look at a sensor. `sensor-silent` looks at all of them and is not counted.
 fn used_by(site: &Site, spec: &Sensor) -> Vec<String> {
-    // A fence's vibration as a measure is kept, but no rule reads it: they want its alarm contact.
-    if spec.role == Role::FenceVibration && spec.unit.is_some() {
+    if is_unread_fence(spec) {
         return Vec::new();
     }
     let here = |rule: &RuleKind| rule.mode(site, &spec.zone).is_some();
@@ -90,47 +118,65 @@ fn used_by(site: &Site, spec: &Sensor) -> Vec<String> {
 
 fn rule_report(file: &SiteFile, rule: &RuleKind, mode: Mode, zone: &ZoneId) -> RuleReport {
     let (works, lacks) = lacks(file, rule, zone, None);
-    RuleReport { rule: rule.rule.into(), kind: rule.kind.into(), told: mode == Mode::Tell, works, lacks }
+    let (rule_name, kind) = (rule.rule.to_owned(), rule.kind.to_owned());
+    let named = zones_of(&file.site.rules, rule.rule).is_some_and(|zones| zones.contains(zone));
+    RuleReport { rule: rule_name, kind, told: mode == Mode::Tell, named, works, lacks }
+}
+
+/// Whether a rule can say anything in a zone.
+pub(super) fn works(file: &SiteFile, rule: &RuleKind, zone: &ZoneId) -> bool {
+    lacks(file, rule, zone, None).0
 }
 
 /// Whether a rule can say anything in a zone, and what it lacks, if everything in `down` is.
 fn lacks(file: &SiteFile, rule: &RuleKind, zone: &ZoneId, down: Option<&DomainId>) -> (bool, Vec<String>) {
     let site = &file.site;
     let up = |spec: &&Sensor| down != Some(&spec.domain);
-    let mut works = true;
-    let mut lacks = Vec::new();
+    let mut lacks: Vec<(bool, String)> = Vec::new();
     let mut said: Vec<&[Role]> = Vec::new();
     for used in rule.uses {
         let there = site.sensors.values().filter(up).filter(|spec| {
-            used.roles.contains(&spec.role)
-                && (used.anywhere || spec.zone == *zone)
-                && !(spec.role == Role::FenceVibration && spec.unit.is_some())
+            used.roles.contains(&spec.role) && (used.anywhere || spec.zone == *zone) && !is_unread_fence(spec)
         });
         let count = there.count();
         if count >= used.least || said.contains(&used.roles) {
             continue;
         }
         said.push(used.roles);
-        works &= !used.essential;
-        lacks.push(format!("{}: {}", missing(used, count), used.without));
+        lacks.push((used.essential, format!("{}: {}", missing(used, count), used.without)));
     }
+    let works = |lacks: &[(bool, String)]| lacks.iter().all(|(essential, _)| !essential);
     match rule.rule {
-        "quay-presence" if works => {
+        "quay-presence" if works(&lacks) => {
             if site.zones.get(zone).is_some_and(|zone| zone.closed.is_none()) {
-                works = false;
-                lacks.push("the zone has no closed hours: nobody is ever where nobody may be".into());
+                let why = "the zone has no closed hours: nobody is ever where nobody may be";
+                lacks.push((true, why.into()));
             } else if let Some(why) = never_sure(site, zone, down) {
-                works = false;
-                lacks.push(why);
+                lacks.push((true, why));
             }
         }
         "weight-mismatch" if !has_bookings(file) => {
-            works = false;
-            lacks.push("no [references.…] brings bookings: there is nothing to compare a weight with".into());
+            lacks.push((true, "no [references.…] brings bookings: there is nothing to compare a weight with".into()));
         }
+        // Where no node is, there is nothing to tamper with.
+        "node-tamper" if !has_node(file, zone) => lacks.clear(),
         _ => {}
     }
-    (works, lacks)
+    let works = works(&lacks);
+    // What it would also lack does not matter to a rule that says nothing.
+    let lacks = lacks.into_iter().filter(|(essential, _)| works || *essential).map(|(_, lack)| lack);
+    (works, lacks.collect())
+}
+
+/// A fence's vibration as a measure is kept, but no rule reads it: they want its alarm contact.
+fn is_unread_fence(spec: &Sensor) -> bool {
+    spec.role == Role::FenceVibration && spec.unit.is_some()
+}
+
+fn has_node(file: &SiteFile, zone: &ZoneId) -> bool {
+    file.site
+        .sensors_of(zone)
+        .any(|(_, spec)| file.plan.lines.get(&spec.line).is_some_and(|line| matches!(line.way, Way::Nodes { .. })))
 }
 
 fn missing(used: &RoleUse, count: usize) -> String {

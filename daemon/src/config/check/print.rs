@@ -10,6 +10,7 @@ impl fmt::Display for Report {
         let sensors: usize = self.zones.iter().map(|zone| zone.sensors.len()).sum();
         let zones = counted(self.zones.len(), "zone");
         writeln!(f, "{}: {zones}, {}; {}, {}", self.site, counted(sensors, "sensor"), self.timezone, self.status)?;
+        self.write_lines(f)?;
         self.write_coverage(f)?;
         if !self.recipients.is_empty() {
             self.write_recipients(f)?;
@@ -20,6 +21,15 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    fn write_lines(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nLINES")?;
+        let names = self.lines.iter().map(|line| line.line.chars().count()).max().unwrap_or(0);
+        for line in &self.lines {
+            writeln!(f, "  {:names$}  {}, {}", line.line, line.is, counted(line.sensors, "sensor"))?;
+        }
+        Ok(())
+    }
+
     fn write_coverage(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nWHAT COVERS WHAT")?;
         for zone in &self.zones {
@@ -45,15 +55,7 @@ impl Report {
                 writeln!(f, "  no sensor")?;
             }
             for rule in &zone.rules {
-                let mode = match (rule.works, rule.told) {
-                    (false, _) => "can say nothing here",
-                    (true, true) => "tells",
-                    (true, false) => "observes only: nobody is told",
-                };
-                writeln!(f, "  {} {} ({}) {mode}", if rule.works { "+" } else { "!" }, rule.rule, rule.kind)?;
-                for lack in &rule.lacks {
-                    wrapped(f, 6, "- ", lack)?;
-                }
+                self.write_rule(f, rule)?;
             }
             for domain in zone.domains.iter().filter(|domain| !domain.stops.is_empty()) {
                 let text = format!(
@@ -66,6 +68,21 @@ impl Report {
             }
         }
         Ok(())
+    }
+
+    fn write_rule(&self, f: &mut Formatter<'_>, rule: &super::RuleReport) -> fmt::Result {
+        let lead = if rule.works { "+ " } else { "! " };
+        let mode = match (rule.works, rule.told) {
+            (false, _) => "can say nothing here",
+            (true, true) => "tells",
+            (true, false) => "observes only: nobody is told",
+        };
+        // A rule that happens to make sense here and has nothing to look at is no news: one line.
+        if let (false, false, Some(first)) = (rule.works, rule.named, rule.lacks.first()) {
+            return wrapped(f, 2, ". ", &format!("{} {mode}: {first}", rule.rule));
+        }
+        wrapped(f, 2, lead, &format!("{} ({}) {mode}", rule.rule, rule.kind))?;
+        rule.lacks.iter().try_for_each(|lack| wrapped(f, 6, "- ", lack))
     }
 
     fn write_recipients(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -86,10 +103,15 @@ impl Report {
                 }
             }
             for told in &recipient.gets {
-                wrapped(f, 2, "+ ", &format!("{} in {}", told.kind, listed(&told.zones, "and")))?;
+                wrapped(f, 2, "+ ", &format!("{} in {}", told.kinds.join(", "), listed(&told.zones, "and")))?;
             }
             for not in &recipient.not {
-                wrapped(f, 2, "- ", &format!("nothing of {} in {}: {}", not.kind, listed(&not.zones, "and"), not.why))?;
+                wrapped(
+                    f,
+                    2,
+                    "- ",
+                    &format!("no {} in {}: {}", listed(&not.kinds, "or"), listed(&not.zones, "or"), not.why),
+                )?;
             }
             if recipient.gets.is_empty() {
                 writeln!(f, "  ! gets nothing at all")?;

@@ -1,6 +1,10 @@
 //! Who gets what, and which secrets that and the lines need.
 
-use super::{CredentialReport, NotTold, RecipientReport, Told, coverage::running, word};
+use super::{
+    CredentialReport, NotTold, RecipientReport, Told,
+    coverage::{running, works},
+    word,
+};
 use crate::config::{
     SharingFile, SiteFile,
     plan::{Address, Broker, Certificate, FeedWay, Read, TlsFiles, Way},
@@ -9,11 +13,11 @@ use quaywatch_schemas::{FieldClass, ZoneId, site::rules::Mode};
 use quaywatch_sharing::who_gets_what;
 use std::collections::BTreeMap;
 
-/// Every kind of situation that is told, in every zone it can occur in.
+/// Every kind of situation that is told, in every zone where its rule can say something.
 pub(super) fn told_kinds(site: &SiteFile) -> Vec<(String, ZoneId)> {
     let zones = site.site.zones.keys();
     let kinds = zones.flat_map(|zone| {
-        let told = running(&site.site, zone).filter(|(_, mode)| *mode == Mode::Tell);
+        let told = running(&site.site, zone).filter(|(rule, mode)| *mode == Mode::Tell && works(site, rule, zone));
         told.map(move |(rule, _)| (rule.kind.to_owned(), zone.clone()))
     });
     kinds.collect()
@@ -26,24 +30,17 @@ pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<Recipien
         .recipients
         .iter()
         .map(|(id, recipient)| {
-            let mut gets: Vec<Told> = Vec::new();
-            let mut not: Vec<NotTold> = Vec::new();
+            let mut gets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            let mut not: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
             for cell in cells.iter().filter(|cell| cell.recipient == *id) {
-                let zone = cell.zone.to_string();
-                match &cell.gets {
-                    Ok(_) => match gets.iter_mut().find(|told| told.kind == cell.kind) {
-                        Some(told) => told.zones.push(zone),
-                        None => gets.push(Told { kind: cell.kind.clone(), zones: vec![zone] }),
-                    },
-                    Err(why) => {
-                        let why = why.to_string();
-                        match not.iter_mut().find(|not| not.kind == cell.kind && not.why == why) {
-                            Some(not) => not.zones.push(zone),
-                            None => not.push(NotTold { kind: cell.kind.clone(), zones: vec![zone], why }),
-                        }
-                    }
-                }
+                let zones = match &cell.gets {
+                    Ok(_) => gets.entry(cell.kind.clone()).or_default(),
+                    Err(why) => not.entry((why.to_string(), cell.kind.clone())).or_default(),
+                };
+                zones.push(cell.zone.to_string());
             }
+            let gets = by_zones(gets.into_iter().map(|(kind, zones)| ((), kind, zones)));
+            let not = by_zones(not.into_iter().map(|((why, kind), zones)| (why, kind, zones)));
             let upstream = sharing.plan.upstreams.get(id);
             RecipientReport {
                 recipient: id.to_string(),
@@ -51,11 +48,25 @@ pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<Recipien
                 upstream: upstream.map_or_else(String::new, |upstream| way(&upstream.address)),
                 confirm: word(&recipient.confirm),
                 fields: FieldClass::ALL.iter().map(|class| (word(class), word(&recipient.treatment(*class)))).collect(),
-                gets,
-                not,
+                gets: gets.into_iter().map(|((), kinds, zones)| Told { kinds, zones }).collect(),
+                not: not.into_iter().map(|(why, kinds, zones)| NotTold { kinds, zones, why }).collect(),
             }
         })
         .collect()
+}
+
+/// Kinds that hold in the same zones for the same reason, together.
+fn by_zones<Why: PartialEq>(
+    all: impl Iterator<Item = (Why, String, Vec<String>)>,
+) -> Vec<(Why, Vec<String>, Vec<String>)> {
+    let mut grouped: Vec<(Why, Vec<String>, Vec<String>)> = Vec::new();
+    for (why, kind, zones) in all {
+        match grouped.iter_mut().find(|(other, _, other_zones)| *other == why && *other_zones == zones) {
+            Some((_, kinds, _)) => kinds.push(kind),
+            None => grouped.push((why, vec![kind], zones)),
+        }
+    }
+    grouped
 }
 
 fn way(address: &Address) -> String {
