@@ -248,7 +248,7 @@ pub struct ProductMedia {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Handling {
-    /// Who owns the information.
+    /// Who owns the information; several names with commas between them.
     pub owner: String,
     /// What it may be used for.
     pub purpose: String,
@@ -297,7 +297,7 @@ pub struct NeverSent {
     pub first: u64,
     /// Last number.
     pub last: u64,
-    /// `shed` (budget), `withdrawn` (policy) or `refused` (by this recipient, for good).
+    /// `shed` (budget), `withdrawn` (policy), `refused` (by the recipient, for good) or `lost` (damage to the store).
     pub why: String,
 }
 

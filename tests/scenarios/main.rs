@@ -10,7 +10,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod engine;
-// mod products;
+mod products;
+mod properties;
 mod render;
 mod script;
 mod site;

@@ -275,9 +275,11 @@ impl Engine {
 
     /// Fires everything due up to a stamp, each at its own time.
     fn fire_due(&mut self, until: &Stamp, out: &mut Vec<Situation>) {
-        while let Some((at, zone_id, who)) =
-            self.memory.deadlines.first().cloned().filter(|(at, ..)| *at <= until.gateway)
-        {
+        while self.memory.deadlines.first().is_some_and(|(at, ..)| *at <= until.gateway) {
+            let Some((at, zone_id, who)) = self.memory.deadlines.pop_first() else { break };
+            if let Some(asked) = self.memory.zones.get_mut(&zone_id).and_then(|zone| zone.asked.get_mut(who)) {
+                *asked = None;
+            }
             let stamp = Stamp { gateway: at, ..self.memory.last };
             self.memory.now = at;
             if who == 0 {
@@ -336,17 +338,17 @@ impl Engine {
         let wanted = core::iter::once(lane).chain(zone.machines.iter().map(|machine| machine.rule().next_due(&look)));
         for (who, wanted) in wanted.enumerate() {
             let Some(asked) = zone.asked.get_mut(who) else { continue };
-            if *asked != wanted
-                && let Some(at) = asked.take()
-            {
+            // What is asked for already stays, also where it is due this very moment and another was served first.
+            if *asked == wanted {
+                continue;
+            }
+            if let Some(at) = asked.take() {
                 memory.deadlines.remove(&(at, zone_id.clone(), who));
             }
             // A machine that asks for the past has been served already; once a second is enough to serve it again.
             if let Some(at) = wanted.map(|at| if at <= now { now.after(Duration::from_secs(1)) } else { at }) {
                 memory.deadlines.insert((at, zone_id.clone(), who));
                 *asked = Some(at);
-            } else {
-                *asked = None;
             }
         }
     }
@@ -395,6 +397,7 @@ impl Around<'_> {
                 mode,
                 key: self.key,
                 model: self.model,
+                position: self.last.position,
                 clock: self.last.quality,
                 wall_offset: self.last.wall.0.saturating_sub(self.last.gateway.0 as i64),
                 security_level: self.security_level,

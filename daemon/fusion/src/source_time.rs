@@ -7,6 +7,7 @@
 
 use crate::bounds::OFFSETS_PER_SENSOR;
 use alloc::collections::VecDeque;
+use core::time::Duration;
 use quaywatch_schemas::{Stamp, WallTime};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub(crate) struct SourceClock {
     leads: VecDeque<i64>,
 }
 
+/// What is told as live is at most this old: a claim beyond it is a wrong clock, not a slow line.
+const OLDEST_LIVE: Duration = Duration::from_secs(3600);
 /// Words that must agree before a clock is believed to have been set back.
 const AGREEING: usize = 3;
 /// How well they must agree with each other, and how far they must be from the envelope, in nanoseconds.
@@ -33,7 +36,7 @@ impl SourceClock {
         self.leads.push_back(claimed.0.saturating_sub(stamp.wall.0));
         self.forget_before_a_step();
         let offset = self.leads.iter().copied().max().unwrap_or(0);
-        WallTime(claimed.0.saturating_sub(offset).min(stamp.wall.0))
+        WallTime(claimed.0.saturating_sub(offset).clamp(stamp.wall.before(OLDEST_LIVE).0, stamp.wall.0))
     }
 
     fn forget_before_a_step(&mut self) {

@@ -77,8 +77,8 @@ impl Running {
         let mut changes = Changes { stopped: stale.len(), kept: self.0.len() - stale.len(), started: 0 };
         self.stop(stale).await;
         for (name, part) in wanted {
-            if !self.0.contains_key(&name) {
-                self.0.insert(name, part.start(shared));
+            if let btree_map::Entry::Vacant(place) = self.0.entry(name) {
+                place.insert(part.start(shared));
                 changes.started += 1;
             }
         }

@@ -5,14 +5,17 @@
 //! so confirmations ride along with the next sync instead of paying for one.
 //!
 //! Each segment begins with the high-water marks of all recipients, so that the oldest segment may go as soon as nothing in
-//! it waits any more.
+//! it waits any more. When one recipient is away for long, what waits for it is copied forward, so that old segments go all
+//! the same: the disk holds at most twice what may wait, and one segment.
 
 use super::{
     Options,
     keys::Keys,
     segment::{self, Active, Group},
 };
-use quaywatch_schemas::{GatewayTime, RecipientId, WallTime, ZoneId, product::NeverSent, situation::SituationId};
+use quaywatch_schemas::{
+    CloudEvent, GatewayTime, Product, RecipientId, WallTime, ZoneId, product::NeverSent, situation::SituationId,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -173,6 +176,8 @@ struct Shared {
 
 struct Inner {
     active: Active,
+    /// Whether the active segment holds nothing but its marks.
+    just_rolled: bool,
     /// Older segments and how many products in each still wait.
     closed: VecDeque<u64>,
     waiting: BTreeMap<u64, u64>,
@@ -246,6 +251,7 @@ impl Outbox {
         for (index, (first, path)) in segments.into_iter().enumerate() {
             let scan = segment::scan(&path)?;
             found.next = found.next.max(first);
+            found.begin_segment(&scan);
             for frame in &scan.frames {
                 found.next = frame.sequence + 1;
                 if let Ok(item) = postcard::from_bytes(&frame.payload) {
@@ -268,6 +274,7 @@ impl Outbox {
         let pending_bytes = slots().map(|slot| u64::from(slot.length)).sum();
         let inner = Inner {
             active,
+            just_rolled: false,
             closed,
             waiting,
             next: found.next,
@@ -281,7 +288,7 @@ impl Outbox {
             zones: found.zones,
             pending_bytes,
             segment_bytes: options.segment_bytes,
-            budget: options.budget_bytes / 2,
+            budget: options.budget_bytes / 4,
         };
         let outbox = Self(Arc::new(Shared {
             inner: Mutex::new(inner),
@@ -303,22 +310,66 @@ impl Outbox {
         self.named(self.begin_epoch_io(reason))
     }
 
+    /// What waits is carried over under new numbers: it was promised, and its old numbers mean nothing any more.
     fn begin_epoch_io(&self, reason: &str) -> io::Result<()> {
-        let mut inner = self.lock();
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
-        inner.epoch = u64::from_le_bytes(bytes).max(1);
+        let epoch = u64::from_le_bytes(bytes).max(1);
+        let mut inner = self.lock();
+        let waiting: Vec<Slot> = inner.pending.values().flat_map(BTreeMap::values).copied().collect();
+        inner.epoch = epoch;
         inner.reason = reason.to_owned();
         inner.announced.clear();
-        for water in inner.high_water.values_mut() {
-            water.sequence = 0;
-        }
+        inner.high_water.values_mut().for_each(|water| water.sequence = 0);
         inner.never.clear();
         inner.pending.clear();
         inner.waiting.clear();
         inner.pending_bytes = 0;
-        let marks = inner.marks();
-        inner.write(&self.0.folder, &[marks], true).map(|_| ())
+        let mut items = vec![inner.marks()];
+        let mut numbers: BTreeMap<RecipientId, u64> = BTreeMap::new();
+        for slot in waiting {
+            let Ok(Item::Product {
+                recipient,
+                zone,
+                lane,
+                class,
+                output,
+                situation,
+                concluded,
+                concluded_wall,
+                body,
+                ..
+            }) = self.item(slot)
+            else {
+                tracing::error!("a product that waited cannot be read; it is lost with its epoch");
+                continue;
+            };
+            let number = numbers.get(&recipient).map_or(1, |last| last + 1);
+            let renumbered = self.0.keys.open_blob(&body).and_then(|body| renumber(&body, epoch, number));
+            let Some(body) = renumbered else {
+                tracing::error!(%recipient, "a product that waited cannot be read; it is lost with its epoch");
+                continue;
+            };
+            numbers.insert(recipient.clone(), number);
+            let body = self.0.keys.seal_blob(&body);
+            items.push(Item::Product {
+                recipient,
+                sequence: number,
+                zone,
+                lane,
+                class,
+                output,
+                situation,
+                concluded,
+                concluded_wall,
+                body,
+            });
+        }
+        let places = inner.write(&self.0.folder, &items, true)?;
+        for (item, (segment, at, length)) in items.iter().zip(places) {
+            inner.note_product(item, segment, at, length);
+        }
+        Ok(())
     }
 
     /// Names the numbering.
@@ -348,8 +399,21 @@ impl Outbox {
         self.named(written)
     }
 
-    pub(super) fn latest_concluded(&self) -> GatewayTime {
+    /// When the last conclusion that made a product was drawn, on the clock that orders.
+    pub fn latest_concluded(&self) -> GatewayTime {
         self.lock().latest
+    }
+
+    /// The last conclusion that made a product for anybody.
+    pub fn last_output(&self) -> u64 {
+        self.lock().high_water.values().map(|water| water.output).max().unwrap_or(0)
+    }
+
+    /// When the oldest product that still waits for anybody was concluded.
+    pub(super) fn oldest_waiting(&self) -> Option<WallTime> {
+        let inner = self.lock();
+        let oldest = inner.pending.values().filter_map(|pending| pending.values().next());
+        oldest.map(|slot| slot.concluded_wall).min()
     }
 
     /// A recipient's last number and conclusion.
@@ -404,7 +468,14 @@ impl Outbox {
             let of_lane = pending.range(after + 1..).filter(|(_, slot)| slot.lane == lane);
             of_lane.take(max).map(|(sequence, slot)| (*sequence, *slot)).collect()
         };
-        self.named(slots.into_iter().map(|(sequence, slot)| self.read(sequence, slot)).collect())
+        let mut entries = Vec::with_capacity(slots.len());
+        for (sequence, slot) in slots {
+            match self.named(self.read(sequence, slot))? {
+                Some(entry) => entries.push(entry),
+                None => self.lost(recipient, sequence)?,
+            }
+        }
+        Ok(entries)
     }
 
     /// What waits after a number, in order of the numbers, at most `max`; reads no body.
@@ -428,20 +499,37 @@ impl Outbox {
             let Some(pending) = inner.pending.get(recipient) else { return Ok(Vec::new()) };
             sequences.iter().filter_map(|sequence| Some((*sequence, *pending.get(sequence)?))).collect()
         };
-        self.named(slots.into_iter().map(|(sequence, slot)| self.read(sequence, slot)).collect())
+        let mut entries = Vec::with_capacity(slots.len());
+        for (sequence, slot) in slots {
+            match self.named(self.read(sequence, slot))? {
+                Some(entry) => entries.push(entry),
+                None => self.lost(recipient, sequence)?,
+            }
+        }
+        Ok(entries)
     }
 
-    fn read(&self, sequence: u64, slot: Slot) -> io::Result<Entry> {
+    /// A product's bytes or key are gone for good: its number is accounted for.
+    fn lost(&self, recipient: &RecipientId, sequence: u64) -> Result<(), OutboxError> {
+        tracing::error!(%recipient, sequence, "a product cannot be read any more; it is reported as lost");
+        self.settle(recipient, vec![sequence], Some("lost")).map(|_| ())
+    }
+
+    /// A product that waits; `None` if its bytes or its key are gone for good.
+    fn read(&self, sequence: u64, slot: Slot) -> io::Result<Option<Entry>> {
+        let item = match self.item(slot) {
+            Err(e) if e.kind() != io::ErrorKind::InvalidData => return Err(e),
+            item => item.ok(),
+        };
+        let Some(Item::Product { zone, class, situation, body, .. }) = item else { return Ok(None) };
+        let body = self.0.keys.open_blob(&body);
+        Ok(body.map(|body| Entry { sequence, zone, class, situation, body }))
+    }
+
+    fn item(&self, slot: Slot) -> io::Result<Item> {
         let mut payload = vec![0; slot.length as usize];
         File::open(segment::path_of(&self.0.folder, slot.segment))?.read_exact_at(&mut payload, slot.at)?;
-        match postcard::from_bytes(&payload) {
-            Ok(Item::Product { zone, class, situation, body, .. }) => {
-                let body =
-                    self.0.keys.open_blob(&body).ok_or_else(|| io::Error::other("the key of a product is gone"))?;
-                Ok(Entry { sequence, zone, class, situation, body })
-            }
-            _ => Err(io::Error::other("a product's frame holds something else")),
-        }
+        postcard::from_bytes(&payload).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
     }
 
     /// A recipient has these. Returns how many of them still waited.
@@ -543,14 +631,17 @@ impl Inner {
             places.push((group.add(next, &payload), u32::try_from(payload.len()).map_err(io::Error::other)?));
             next += 1;
         }
-        if !self.active.has_room(&group) {
+        if !self.active.has_room(&group) && !self.just_rolled {
             self.roll(folder)?;
             return self.write(folder, items, sync);
         }
+        // A group larger than a segment makes a larger segment.
         let begins = self.active.append(&group)?;
+        metrics::counter!("quaywatch_outbox_bytes_written_total").increment(group.len() as u64);
         if sync {
             self.active.sync()?;
         }
+        self.just_rolled = false;
         self.next = next;
         Ok(places.into_iter().map(|(at, length)| (self.active.first, begins + at, length)).collect())
     }
@@ -558,19 +649,62 @@ impl Inner {
     /// Begins a new segment with the marks of all recipients, and removes old ones in which nothing waits.
     fn roll(&mut self, folder: &Path) -> io::Result<()> {
         self.active.sync()?;
-        let next = Active::create(folder, self.next, self.segment_bytes)?;
-        let full = std::mem::replace(&mut self.active, next);
-        self.closed.push_back(full.first);
         let mut marks = Group::default();
         marks.add(self.next, &postcard::to_stdvec(&self.marks()).map_err(io::Error::other)?);
-        self.active.append(&marks)?;
-        self.active.sync()?;
-        self.next += 1;
-        while let Some(first) = self.closed.front().copied().filter(|first| !self.waiting.contains_key(first)) {
-            fs::remove_file(segment::path_of(folder, first))?;
-            self.closed.pop_front();
+        let mut next = Active::create(folder, self.next, self.segment_bytes)?;
+        // A segment without its marks must not be gone on with: after the older ones are gone, numbers would begin anew.
+        if let Err(e) = next.append(&marks).and_then(|_| next.sync()) {
+            let _ = fs::remove_file(segment::path_of(folder, self.next));
+            return Err(e);
         }
-        Ok(())
+        let full = std::mem::replace(&mut self.active, next);
+        self.closed.push_back(full.first);
+        self.next += 1;
+        self.just_rolled = true;
+        loop {
+            while let Some(first) = self.closed.front().copied().filter(|first| !self.waiting.contains_key(first)) {
+                fs::remove_file(segment::path_of(folder, first))?;
+                self.closed.pop_front();
+            }
+            let held = (self.closed.len() as u64 + 1) * self.segment_bytes;
+            let Some(first) = self.closed.front().copied().filter(|_| held > 2 * self.budget) else { return Ok(()) };
+            if !self.copy_forward(folder, first)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Copies what waits in an old segment to the active one, if that is less than half of it. Says whether it did.
+    fn copy_forward(&mut self, folder: &Path, first: u64) -> io::Result<bool> {
+        let waiting: Vec<(RecipientId, u64, Slot)> = self
+            .pending
+            .iter()
+            .flat_map(|(recipient, pending)| {
+                pending.iter().map(|(sequence, slot)| (recipient.clone(), *sequence, *slot))
+            })
+            .filter(|(.., slot)| slot.segment == first)
+            .collect();
+        let bytes: u64 = waiting.iter().map(|(.., slot)| u64::from(slot.length)).sum();
+        if 2 * bytes > self.segment_bytes {
+            return Ok(false);
+        }
+        let file = File::open(segment::path_of(folder, first))?;
+        let (mut group, mut places) = (Group::default(), Vec::with_capacity(waiting.len()));
+        for (.., slot) in &waiting {
+            let mut payload = vec![0; slot.length as usize];
+            file.read_exact_at(&mut payload, slot.at)?;
+            places.push(group.add(self.next, &payload));
+            self.next += 1;
+        }
+        let begins = self.active.append(&group)?;
+        self.active.sync()?;
+        for ((recipient, sequence, slot), at) in waiting.into_iter().zip(places) {
+            let moved = Slot { segment: self.active.first, at: begins + at, ..slot };
+            self.pending.entry(recipient).or_default().insert(sequence, moved);
+            *self.waiting.entry(moved.segment).or_default() += 1;
+        }
+        self.waiting.remove(&first);
+        Ok(true)
     }
 
     fn note_product(&mut self, item: &Item, segment: u64, at: u64, length: u32) {
@@ -580,7 +714,8 @@ impl Inner {
         };
         let zone = self.zones.number(zone);
         let slot = Slot { lane: *lane, class: *class, zone, segment, at, length, concluded_wall: *concluded_wall };
-        self.high_water.insert(recipient.clone(), HighWater { sequence: *sequence, output: *output });
+        let water = self.high_water.entry(recipient.clone()).or_default();
+        *water = HighWater { sequence: water.sequence.max(*sequence), output: water.output.max(*output) };
         self.latest = self.latest.max(*concluded);
         self.pending.entry(recipient.clone()).or_default().insert(*sequence, slot);
         *self.waiting.entry(segment).or_default() += 1;
@@ -636,6 +771,15 @@ impl Inner {
     }
 }
 
+/// A frozen CloudEvent under another number; `None` if it is none.
+fn renumber(body: &[u8], epoch: u64, sequence: u64) -> Option<Vec<u8>> {
+    let mut event: CloudEvent<Product> = serde_json::from_slice(body).ok()?;
+    event.epoch = format!("{epoch:x}");
+    event.id = format!("{epoch:x}.{sequence:020}");
+    event.sequence = Some(format!("{sequence:020}"));
+    serde_json::to_vec(&event).ok()
+}
+
 /// Adds numbers to the ranges that will never come; joins neighbours.
 fn note_never(ranges: &mut Vec<NeverSent>, sequences: &[u64], why: &str) {
     for &sequence in sequences {
@@ -655,6 +799,8 @@ struct Found {
     epoch: u64,
     reason: String,
     announced: BTreeSet<RecipientId>,
+    /// Whether the high-water marks are known to be those of the last frame read.
+    trusted: bool,
     latest: GatewayTime,
     high_water: BTreeMap<RecipientId, HighWater>,
     never: BTreeMap<RecipientId, Vec<NeverSent>>,
@@ -663,6 +809,12 @@ struct Found {
 }
 
 impl Found {
+    /// A segment whose marks are damaged leaves open what was before it.
+    fn begin_segment(&mut self, scan: &segment::Scan) {
+        let first = scan.frames.first().and_then(|frame| postcard::from_bytes(&frame.payload).ok());
+        self.trusted = matches!(first, Some(Item::Marks { .. }));
+    }
+
     fn take(&mut self, item: Item, segment: u64, at: u64, length: usize) {
         match item {
             Item::Marks { epoch, latest, high_water, never, reason, announced } => {
@@ -678,7 +830,14 @@ impl Found {
             }
             Item::Product { recipient, sequence, zone, lane, class, output, concluded, concluded_wall, .. } => {
                 self.latest = self.latest.max(concluded);
-                self.high_water.insert(recipient.clone(), HighWater { sequence, output });
+                let water = self.high_water.entry(recipient.clone()).or_default();
+                // Numbers are given without gaps: what lies between was in a frame that does not check out any more.
+                if self.trusted && sequence > water.sequence + 1 {
+                    let lost: Vec<u64> = (water.sequence + 1..sequence).collect();
+                    tracing::error!(%recipient, count = lost.len(), "products are lost to damage; they are reported");
+                    note_never(self.never.entry(recipient.clone()).or_default(), &lost, "lost");
+                }
+                *water = HighWater { sequence: water.sequence.max(sequence), output: water.output.max(output) };
                 let length = u32::try_from(length).unwrap_or(u32::MAX);
                 let zone = self.zones.number(&zone);
                 let slot = Slot { lane, class, zone, segment, at, length, concluded_wall };

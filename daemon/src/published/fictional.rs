@@ -145,12 +145,16 @@ pub fn tailgating() -> Situation {
         actions: vec![
             Action {
                 needs: FieldClass::QuasiIdentity,
+                brief: Phrase::words("Check truck ")
+                    .value(FieldClass::QuasiIdentity, Private::clear("7-KLB-09"))
+                    .then(" in yard."),
                 text: Phrase::words("Check truck ")
                     .value(FieldClass::QuasiIdentity, Private::clear("7-KLB-09"))
                     .then(" in the yard; ask the gate desk for its booking."),
             },
             Action {
                 needs: FieldClass::Public,
+                brief: Phrase::words("Hold lane 3; do not approach the driver."),
                 text: Phrase::words("Hold lane 3 if the arm did not close; do not approach the driver."),
             },
         ],

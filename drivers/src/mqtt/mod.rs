@@ -22,7 +22,6 @@
 mod decode;
 pub mod link;
 mod outage;
-mod overload;
 mod session;
 mod subscribing;
 mod topics;

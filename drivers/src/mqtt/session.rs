@@ -9,7 +9,6 @@ use super::{
     Gives, Session, States, Subscription, decode,
     link::{self, Endpoint, Use},
     outage,
-    overload::Overload,
     subscribing::Subscribing,
     topics::{self, Wanted},
 };
@@ -17,6 +16,7 @@ use crate::{
     intake::{Delivery, REPEAT_HORIZON},
     json,
     line::{Backoff, Line, LineState},
+    overload::Overload,
     references,
 };
 use bytes::Bytes;

@@ -174,7 +174,7 @@ impl BlindedBeforeAccess {
         }
         let said = here.site.sensors.get(&entry.sensor).map_or("somebody entered", |spec| in_words(spec.role));
         draft.said(here, &entry.sensor, &[entry.position], Phrase::words(said), entry.weight);
-        let after = (entry.at.0 - from.0).max(0) / 1_000_000_000;
+        let after = entry.at.0.saturating_sub(from.0).max(0) / 1_000_000_000;
         let place = here.zone.name.clone();
         let lost = match self.counted.values().any(|blind| blind.covered) {
             true => format!("A camera at {place} lost its view"),

@@ -86,6 +86,8 @@ pub(crate) struct Here<'a> {
     pub(crate) mode: Mode,
     pub(crate) key: &'a [u8; 32],
     pub(crate) model: &'a str,
+    /// The record that is looked at, or the last one before a deadline.
+    pub(crate) position: Position,
     pub(crate) clock: ClockQuality,
     /// Wall minus gateway time, in nanoseconds.
     pub(crate) wall_offset: i64,

@@ -121,6 +121,7 @@ impl Line {
             if self.life.is_open() {
                 let mut draft = near(None, self.since.map_or(at, |since| since.0)).draft(here);
                 draft.until = Some(at);
+                draft.actions.clear();
                 self.life.end(here, Phase::Closed, draft);
             }
             self.since = None;

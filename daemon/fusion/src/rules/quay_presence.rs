@@ -2,7 +2,7 @@
 //!
 //! The zone has a belief: log-odds that somebody is there. Every sensor's last word counts with the weight its rates give it
 //! in the present conditions (a fence moves by itself in wind). A contact that stays closed goes on saying it; any other word
-//! loses half of its weight in a half-life. A camera that looked and saw nobody counts against. One sensor alone, whatever
+//! holds for ten seconds and then loses half of its weight in a half-life. A camera that looked and saw nobody counts against. One sensor alone, whatever
 //! it says and however often, stays below what is told, and so does everything on one failure domain.
 
 use super::{Here, Kind, Look, Rule, Seen, Signal};
@@ -53,14 +53,18 @@ struct Word {
 
 /// Sensors that can say somebody is there.
 const ROLES: [Role; 4] = [Role::PresencePir, Role::PresenceCamera, Role::FenceVibration, Role::Pedestrian];
-/// How often the words are looked at again while nothing comes: they lose weight.
+/// How often an open situation is looked at again while nothing comes: its words lose weight.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// And how often where nothing fades: the hour may come at which the place closes or opens.
+const LOOK_SELDOM: Duration = Duration::from_secs(60);
 /// An open situation ends below this: well under what opens one, so that it does not flicker.
 const OVER_AT: f64 = 0.2;
 /// A word worth less than this is forgotten.
 const FORGOTTEN: f64 = 0.05;
+/// A word holds for so long before it fades: who crosses a quay meets the next sensor within about ten seconds.
+const HOLDS: Duration = Duration::from_secs(10);
 /// What a camera adds by seeing the same again in its next pictures, up to three of them: a shadow or a gull rarely stays.
-const SEEN_AGAIN: f64 = 0.5;
+const SEEN_AGAIN: f64 = 0.8;
 /// The score from which on detectors report by themselves: a usual hit.
 const USUAL_SCORE: f64 = 0.7;
 /// A sensor that covers only part of a zone is silent about the rest: its silence counts a third.
@@ -125,7 +129,9 @@ impl QuayPresence {
         }
         self.words.retain(|_, word| libm::fabs(faded(word, here.now, settings.half_life)) > FORGOTTEN);
         let any = self.words.values().any(|word| word.weight > 0.0);
-        self.look_again = (any || self.life.is_open()).then(|| here.now.after(LOOK_AGAIN));
+        let fades = self.life.is_open() && !self.words.keys().any(|sensor| still_says(sensor, here));
+        let again = if fades { LOOK_AGAIN } else { LOOK_SELDOM };
+        self.look_again = (any || self.life.is_open()).then(|| here.now.after(again));
         if !any && !self.life.is_open() {
             self.since = None;
             return;
@@ -265,7 +271,7 @@ fn place(here: &Here<'_>) -> &'static str {
 }
 
 fn faded(word: &Word, now: GatewayTime, half_life: Duration) -> f64 {
-    let halves = now.since(word.at).as_secs_f64() / half_life.as_secs_f64().max(0.001);
+    let halves = now.since(word.at).saturating_sub(HOLDS).as_secs_f64() / half_life.as_secs_f64().max(0.001);
     word.weight * libm::pow(0.5, halves)
 }
 

@@ -77,13 +77,15 @@ impl SensorSilent {
     fn judge(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
         let Some(memory) = here.sensors.get(sensor) else { return };
         if due_at(&here.look(), sensor).is_none_or(|at| at > here.now) {
-            let speaks = here.health(sensor).is_healthy();
-            if let Some(mut silent) = self.silent.remove(sensor).filter(|_| speaks) {
+            if here.health(sensor).is_healthy()
+                && let Some(mut silent) = self.silent.remove(sensor)
+            {
                 let mut draft = draft(here, sensor, &silent);
                 draft.headline = Phrase::words("a sensor speaks again");
                 draft.facts.push(Phrase::words(format!("Sensor {sensor} speaks again.")));
                 draft.assessment = Phrase::words("What it would have seen or measured in between is unknown.");
                 draft.until = Some(here.wall(here.now));
+                draft.actions.clear();
                 silent.life.end(here, Phase::Closed, draft);
             }
             return;
@@ -93,9 +95,9 @@ impl SensorSilent {
             Some(Trouble { why, since, position, .. }) => (why, since, Some(position)),
             None => (NoData::Silent, heard, None),
         };
-        // Named by the sensor too: one record may be the last that several of them were heard before.
+        // A silence has no record of its own: it is named by the last one before it was found, and by the sensor.
         let what = format!("{}/{sensor}", KIND.kind);
-        let first = said_by.or(memory.heard.map(|(_, position)| position)).unwrap_or_default();
+        let first = here.position;
         let silent = self.silent.entry(sensor.clone()).or_insert(Silent { why, since, said_by, life: Life::default() });
         (silent.why, silent.said_by) = (why, said_by.or(silent.said_by));
         let draft = draft(here, sensor, silent);

@@ -237,6 +237,12 @@ impl Tailgating {
         Some((leader, followers))
     }
 
+    /// The first grant of this opening, or the first crossing.
+    fn began(&self) -> Option<WallTime> {
+        let first = self.crossings.first()?;
+        Some(first.granted.as_ref().map_or(first.at, |grant| grant.at.min(first.at)))
+    }
+
     fn leader_of(&self, follower: &Crossing) -> Option<&Crossing> {
         let before = self.crossings.iter().take_while(|crossing| crossing.position < follower.position);
         before.filter(|crossing| crossing.granted.is_some()).last()
@@ -258,7 +264,7 @@ impl Tailgating {
                     Phrase::words("a second truck passed on one grant"),
                     Phrase::words("Every vehicle had a grant of its own."),
                     0.02,
-                    self.crossings.first().map_or(here.wall(here.now), |crossing| crossing.at),
+                    self.began().unwrap_or(here.wall(here.now)),
                 );
                 for sensor in here.could_speak_since(Role::Grant, here.now).unwrap_or_default() {
                     draft.said(here, &sensor, &[], Phrase::words("a second grant, read late"), -4.0);
@@ -276,7 +282,7 @@ impl Tailgating {
         let (first, last) = (*followers.first()?, *followers.last()?);
         let grant = leader.granted.as_ref()?;
         let close = followers.iter().all(|follower| follower.again);
-        let apart = (first.at.0 - leader.at.0).max(0) as f64 / 1e9;
+        let apart = first.at.0.saturating_sub(leader.at.0).max(0) as f64 / 1e9;
         let vehicles = followers.len() + 1;
         let (headline, assessment) = match followers.len() {
             1 => ("a second truck passed on one grant".to_owned(), "Second vehicle entered without a grant.".to_owned()),
@@ -299,7 +305,7 @@ impl Tailgating {
         }
         let (granted, following) = self.plates(leader, &followers, close, here, &mut draft);
         self.say_facts(leader, vehicles, apart, &mut draft);
-        act(&following, &mut draft);
+        act(&following, followers.len(), &mut draft);
         draft.subjects = vec![granted, following];
         draft.media = self.footage(leader, &followers);
         let not = 1.0 - draft.probability();
@@ -397,19 +403,25 @@ const TRAILER_PLATE: f64 = 0.9;
 /// little for bunched repeats.
 const SAME_PLATE: f64 = -2.5;
 
-fn act(following: &Subject, draft: &mut Draft) {
-    let stop = "Stop and identify vehicle 2 in the yard; ask the gate desk for the booking.";
+fn act(following: &Subject, followers: usize, draft: &mut Draft) {
+    let (which, stop) = match followers {
+        1 => ("the second truck".to_owned(), "vehicle 2".to_owned()),
+        more => (format!("{} trucks that followed", number(more)), format!("vehicles 2 to {}", more + 1)),
+    };
     let brief = match following.identities.first() {
         Some(plate) => {
             Phrase::words("Check truck ").value(FieldClass::QuasiIdentity, plate.value.clone()).then(" in yard.")
         }
-        None => Phrase::words("Look for the second truck in the yard."),
+        None => Phrase::words(format!("Look for {which} in the yard.")),
     };
+    let stop = format!("Stop and identify {stop} in the yard; ask the gate desk for the booking.");
     draft.act(FieldClass::QuasiIdentity, brief, Phrase::words(stop));
     draft.act(
         FieldClass::Public,
         Phrase::words("Hold the lane; do not approach the driver."),
-        Phrase::words("Hold the lane if the arm did not close; have the booking at hand for whoever asks by this reference."),
+        Phrase::words(
+            "Hold the lane if the arm did not close; have the booking at hand for whoever asks by this reference.",
+        ),
     );
 }
 

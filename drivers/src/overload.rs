@@ -9,11 +9,11 @@ use std::{
 
 /// What was let go. One number per sensor.
 #[derive(Debug, Default)]
-pub(super) struct Overload(Mutex<BTreeMap<SensorId, u64>>);
+pub(crate) struct Overload(Mutex<BTreeMap<SensorId, u64>>);
 
 impl Overload {
     /// Hands records to the ledger if it has room, after what was let go before; counts them if not.
-    pub(super) fn offer(&self, intake: &Intake, records: Vec<Record>) {
+    pub(crate) fn offer(&self, intake: &Intake, records: Vec<Record>) {
         self.say(intake);
         let Err(refused) = intake.offer(records) else { return };
         let mut let_go = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,7 +28,7 @@ impl Overload {
     }
 
     /// Says what was let go, if there is room.
-    pub(super) fn say(&self, intake: &Intake) {
+    pub(crate) fn say(&self, intake: &Intake) {
         let mut let_go = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let_go.is_empty() {
             return;
