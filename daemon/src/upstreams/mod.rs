@@ -22,7 +22,6 @@ mod queue;
 mod snapshot;
 mod standing;
 mod stream;
-mod tls_listener;
 
 pub use listen::{ANSWERS_PATH, RECEIPTS_PATH, SNAPSHOT_PATH, listen};
 
