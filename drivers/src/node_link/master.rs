@@ -191,6 +191,8 @@ struct Turn {
     began: Instant,
     first_byte: Option<Instant>,
     deadline: Instant,
+    /// Whether it brought anything new: a node is asked again at once only then.
+    brought: bool,
 }
 
 struct Port {
@@ -341,7 +343,8 @@ impl Master {
         let (counter, bytes) = if challenge { scheduled.peer.challenge() } else { scheduled.peer.poll(room) };
         scheduled.due = now.at + self.every;
         let deadline = now.at + self.timeout;
-        self.turn = Some(Turn { node, counter, challenge, began: now.at, first_byte: None, deadline });
+        self.turn =
+            Some(Turn { node, counter, challenge, began: now.at, first_byte: None, deadline, brought: challenge });
         self.outputs.push_back(Output::Send(bytes));
     }
 
@@ -385,6 +388,9 @@ impl Master {
         match came {
             Came::Data => {
                 self.count(Outcome::Accepted);
+                if let Some(turn) = self.turn.as_mut().filter(|turn| turn.node == node) {
+                    turn.brought = true;
+                }
                 self.release(node, now);
             }
             Came::Hello(notice) => {
@@ -417,11 +423,9 @@ impl Master {
         let room = self.has_room(now);
         let scheduled = &mut self.peers[node];
         let ends = |turn: &Turn| turn.node == node && answers.map_or(turn.challenge, |counter| counter == turn.counter);
-        if self.turn.as_ref().is_some_and(ends) {
-            self.turn = None;
-        }
+        let ended = self.turn.take_if(|turn| ends(turn));
         // Without room for more it is asked at its usual pace.
-        if more && room {
+        if more && room && ended.is_some_and(|turn| turn.brought) {
             scheduled.due = now.at;
         }
         scheduled.misses = 0;
@@ -504,9 +508,9 @@ impl Master {
         self.on_their_way.len() < MOST_ON_THEIR_WAY && self.no_data_until.is_none_or(|until| until <= now.at)
     }
 
-    /// How long a frame waits for its predecessor: two polls, for it is asked for with the next.
+    /// How long a frame waits for its predecessor, which is asked for with every poll until it comes.
     fn hold(&self) -> Duration {
-        (self.every * 2).clamp(Duration::from_millis(500), Duration::from_secs(2))
+        (self.every * 5).clamp(Duration::from_secs(1), Duration::from_secs(3))
     }
 
     fn count(&mut self, outcome: Outcome) {

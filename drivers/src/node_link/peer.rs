@@ -21,6 +21,10 @@ use std::{
 
 /// Data frames in one turn: at 19,200 baud four of usual length take a tenth of a second.
 const FRAMES: u8 = 4;
+/// Predecessors waited for in vain that are remembered: about a turn's worth for each of many turns.
+const LACKING: usize = 64;
+/// How often one is asked for. A node may have lost it in a power cut: routine frames are kept in RAM.
+const ASKS: u8 = 16;
 /// Former epochs that are remembered so that a recording of a former boot is not taken for a new one. A node that boots
 /// more often within one run of the gateway has other troubles.
 const FORMER: usize = 256;
@@ -60,6 +64,9 @@ struct Store {
     window: Window,
     /// Frames whose predecessor has not come, by rising counter.
     holding: VecDeque<Held>,
+    /// Predecessors that were waited for in vain, and how often they will still be asked for. At most [`LACKING`]: the
+    /// node sends again by itself what is not acknowledged, only later.
+    lacking: Vec<(u64, u8)>,
     /// The oldest it keeps and its next counter, as it said last.
     oldest: u64,
     next: u64,
@@ -190,6 +197,9 @@ impl Peer {
                 break;
             }
             let Some(held) = store.holding.pop_front() else { break };
+            if let Some(before) = before.filter(|_| !in_order && store.lacking.len() < LACKING) {
+                store.lacking.push((before, ASKS));
+            }
             said.push(Said {
                 epoch: held.header.epoch,
                 counter: held.header.counter,
@@ -287,6 +297,7 @@ impl Peer {
                     key: self.key.link(Direction::NodeToGateway, self.number, epoch),
                     window: Window::from(oldest),
                     holding: VecDeque::new(),
+                    lacking: Vec::new(),
                     oldest,
                     next,
                     more: false,
@@ -349,9 +360,17 @@ impl Store {
     }
 
     /// The first counter that has not come although something after it has, or the node said that it is there.
-    fn missing(&self) -> Option<u64> {
-        if let Some(held) = self.holding.front() {
-            return held.header.counter.checked_sub(u64::from(held.data.follows));
+    fn missing(&mut self) -> Option<u64> {
+        let Self { lacking, window, .. } = self;
+        lacking.retain(|(counter, asks)| *asks > 0 && !window.has(*counter));
+        if let Some((lowest, asks)) = lacking.iter_mut().min() {
+            *asks -= 1;
+            return Some(*lowest);
+        }
+        let waits_for =
+            self.holding.front().and_then(|held| held.header.counter.checked_sub(u64::from(held.data.follows)));
+        if waits_for.is_some() {
+            return waits_for;
         }
         let from = self.window.top().max(self.oldest);
         (!self.more && from < self.next).then_some(from)
