@@ -243,7 +243,7 @@ impl Master {
             (None, false) => self.peers.iter().map(|node| node.due).min(),
             (None, true) => None,
         };
-        let held = self.peers.iter().filter_map(|node| node.peer.release_at(self.hold()));
+        let held = self.peers.iter().filter_map(|node| node.peer.release_at());
         held.chain(turn).min()
     }
 
@@ -436,8 +436,7 @@ impl Master {
     }
 
     fn release(&mut self, node: usize, now: Now) {
-        let hold = self.hold();
-        for said in self.peers[node].peer.release(hold, now) {
+        for said in self.peers[node].peer.release(now) {
             if said.last_words {
                 self.outputs.push_back(Output::Tell(Notice::LastWords(self.peers[node].peer.number)));
             }
@@ -506,11 +505,6 @@ impl Master {
 
     fn has_room(&self, now: Now) -> bool {
         self.on_their_way.len() < MOST_ON_THEIR_WAY && self.no_data_until.is_none_or(|until| until <= now.at)
-    }
-
-    /// How long a frame waits for its predecessor, which is asked for with every poll until it comes.
-    fn hold(&self) -> Duration {
-        (self.every * 5).clamp(Duration::from_secs(1), Duration::from_secs(3))
     }
 
     fn count(&mut self, outcome: Outcome) {
