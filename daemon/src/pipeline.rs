@@ -86,6 +86,8 @@ pub struct Pipeline {
     kept: Kept,
     /// Outputs of this engine up to which nothing is disseminated: they belong to an earlier run of it.
     rebuild_until: Position,
+    /// Conclusions up to here were disseminated by an earlier run whose count of them is lost.
+    told_until: GatewayTime,
     told: BTreeMap<(RecipientId, SituationId), Told>,
     entries: Vec<NewEntry>,
     sequences: BTreeMap<RecipientId, (u64, u64)>,
@@ -137,20 +139,23 @@ impl Pipeline {
     pub fn resume(parts: Parts) -> Result<(Self, Position), PipelineError> {
         let checkpoint = parts.state.checkpoint().map_err(cannot)?;
         let told = parts.state.told().map_err(cannot)?;
+        let mut told_until = GatewayTime(0);
         let (engine, kept, replay_after, rebuild_until) = match checkpoint {
-            None => (
-                Engine::new(parts.situation_key),
-                Kept { security_level: 1, ..Kept::default() },
-                Position(0),
-                Position(0),
-            ),
+            // A new store, or one whose state was lost: what made products before must not make them again, and what comes
+            // must count on from there.
+            None => {
+                told_until = parts.outbox.latest_concluded();
+                let kept = Kept { security_level: 1, outputs_before: parts.outbox.last_output(), ..Kept::default() };
+                (Engine::new(parts.situation_key), kept, Position(0), Position(0))
+            }
             Some(checkpoint) => {
                 let mut kept: Kept = postcard::from_bytes(&checkpoint.engine).map_err(cannot)?;
                 match Engine::restore(parts.situation_key, &kept.engine) {
                     Ok(engine) => (engine, kept, checkpoint.position, Position(0)),
                     Err(refused) => {
                         tracing::warn!(%refused, "the engine's snapshot cannot be used; rebuilding it from the log");
-                        kept.outputs_before = checkpoint.outputs;
+                        kept.outputs_before = checkpoint.outputs.max(parts.outbox.last_output());
+                        told_until = parts.outbox.latest_concluded();
                         kept.policy = Policy::default();
                         (Engine::new(parts.situation_key), kept, Position(0), checkpoint.position)
                     }
@@ -166,6 +171,7 @@ impl Pipeline {
             engine,
             kept,
             rebuild_until,
+            told_until,
             told,
             entries: Vec::new(),
             sequences: BTreeMap::new(),
@@ -215,7 +221,7 @@ impl Pipeline {
                 self.stamp = now;
                 let before = self.engine.outputs();
                 let situations = self.engine.advance(&now);
-                self.disseminate(before, situations);
+                self.disseminate(before, situations, None);
                 Ok(())
             }
         }
@@ -225,9 +231,12 @@ impl Pipeline {
         self.stamp = record.stamp;
         self.unkept_records += 1;
         let before = self.engine.outputs();
+        // What a new site file ends is told with the places and sensors of the old one.
+        let applies_site = matches!(record.record, Record::Control(Control::SiteApplied { .. }));
+        let old_site = applies_site.then(|| self.engine.site().cloned()).flatten();
         let situations = self.engine.observe(&record);
         // What the record led to is decided under the policy that was in force when it came.
-        self.disseminate(before, situations);
+        self.disseminate(before, situations, old_site.as_ref());
         match record.record {
             Record::Observation(_) => {}
             Record::DeadLetter(letter) => self.remember(&letter),
@@ -258,7 +267,7 @@ impl Pipeline {
     }
 
     /// Decides who is told of what the engine put out.
-    fn disseminate(&mut self, outputs_before: u64, situations: Vec<Situation>) {
+    fn disseminate(&mut self, outputs_before: u64, situations: Vec<Situation>, old_site: Option<&Site>) {
         if situations.is_empty() {
             return;
         }
@@ -266,22 +275,23 @@ impl Pipeline {
         for (situation, ordinal) in situations.into_iter().zip(outputs_before + 1..) {
             metrics::counter!("quaywatch_situations_total", "kind" => situation.kind.clone()).increment(1);
             self.changes.evidence_of(&situation);
-            if self.stamp.position > self.rebuild_until && situation.mode == Mode::Tell {
-                self.tell(&situation, Cause::Output(self.kept.outputs_before + ordinal));
+            let told_before = self.stamp.position <= self.rebuild_until || situation.concluded <= self.told_until;
+            if !told_before && situation.mode == Mode::Tell {
+                self.tell(&situation, Cause::Output(self.kept.outputs_before + ordinal), old_site);
             }
             self.changes.situations.push(situation);
         }
     }
 
-    fn tell(&mut self, situation: &Situation, cause: Cause) {
+    fn tell(&mut self, situation: &Situation, cause: Cause, old_site: Option<&Site>) {
         let recipients: Vec<RecipientId> = self.kept.policy.recipients.keys().cloned().collect();
         for recipient in recipients {
-            self.tell_one(&recipient, situation, cause);
+            self.tell_one(&recipient, situation, cause, old_site);
         }
     }
 
-    fn tell_one(&mut self, recipient: &RecipientId, situation: &Situation, cause: Cause) {
-        let Some(site) = self.engine.site() else { return };
+    fn tell_one(&mut self, recipient: &RecipientId, situation: &Situation, cause: Cause, old_site: Option<&Site>) {
+        let Some(site) = old_site.or(self.engine.site()) else { return };
         let others: Vec<RecipientId> = self
             .told
             .keys()
@@ -388,7 +398,7 @@ impl Pipeline {
             self.told.remove(&(recipient.clone(), id));
             self.changes.forget_told.push((recipient.clone(), id));
             if let Some(situation) = latest.filter(|situation| situation.mode == Mode::Tell) {
-                self.tell_one(recipient, &situation, Cause::Policy);
+                self.tell_one(recipient, &situation, Cause::Policy, None);
             }
         }
         self.put_out()
@@ -504,3 +514,6 @@ fn rfc3339(at: WallTime) -> String {
 fn cannot(error: impl std::fmt::Display) -> PipelineError {
     PipelineError(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,16 @@
 //!
 //! A [`Mapping`] says where in a message which value is. A message that does not have it is refused with the pointer and
 //! what was expected there, and never with what was there.
+//!
+//! Where the value is the whole message, a bare word is taken too: many small devices publish `ON` or `offline` and not
+//! `"ON"`. A measure or count that says it has no value (`null`, `"NaN"`, `"unavailable"`, `"unknown"`) is
+//! `no-data(bad value)`: the source speaks, its sensor does not.
 
 use quaywatch_schemas::{
     NoData, Observation, Private, Reading, SensorId, WallTime,
     observation::{
-        AccessDecision, Candidate, Container, Credential, DenialReason, Freshness, Health, Measure, Plate, SourceId,
-        SourceTime, Tag,
+        AccessDecision, Candidate, Container, Credential, DenialReason, Health, Measure, Plate, SourceId, SourceTime,
+        Tag,
     },
     sealed::Identity,
     units::{Finite, Probability, Unit},
@@ -98,22 +102,32 @@ pub const MOST_BYTES: usize = 1 << 20;
 
 /// Parses a message.
 pub fn parse(payload: &[u8]) -> Result<Value, Undecodable> {
-    if payload.len() > MOST_BYTES {
-        return Err(Undecodable(format!("{} bytes are more than {MOST_BYTES}", payload.len())));
+    within(payload, MOST_BYTES)?;
+    serde_json::from_slice(payload).map_err(|e| not_json(&e))
+}
+
+/// Refuses a message that is empty or too long.
+pub(crate) fn within(payload: &[u8], most: usize) -> Result<(), Undecodable> {
+    match payload.len() {
+        0 => Err(Undecodable("the message is empty".into())),
+        length if length > most => Err(Undecodable(format!("{length} bytes are more than {most}"))),
+        _ => Ok(()),
     }
-    serde_json::from_slice(payload).map_err(|e| {
-        let what = match e.classify() {
-            serde_json::error::Category::Eof => "ends too early",
-            serde_json::error::Category::Data | serde_json::error::Category::Syntax => "is not JSON",
-            serde_json::error::Category::Io => "cannot be read",
-        };
-        Undecodable(format!("the message {what} (line {}, column {})", e.line(), e.column()))
-    })
+}
+
+/// Where a message stops being JSON. The parser's own words could repeat what is there.
+pub(crate) fn not_json(error: &serde_json::Error) -> Undecodable {
+    let what = match error.classify() {
+        serde_json::error::Category::Eof => "ends too early",
+        serde_json::error::Category::Data | serde_json::error::Category::Syntax => "is not JSON",
+        serde_json::error::Category::Io => "cannot be read",
+    };
+    Undecodable(format!("the message {what} (line {}, column {})", error.line(), error.column()))
 }
 
 /// Decodes a message by a mapping.
 pub fn decode(mapping: &Mapping, sensor: &SensorId, payload: &[u8]) -> Result<Observation, Undecodable> {
-    let message = parse(payload)?;
+    let message = message(mapping, payload)?;
     let mut observation = Observation::live(sensor.clone(), reading(mapping, &message)?);
     if let Some((pointer, format)) = &mapping.time {
         let at = time(at(&message, pointer)?, *format).ok_or_else(|| expected(pointer, "a time"))?;
@@ -126,17 +140,35 @@ pub fn decode(mapping: &Mapping, sensor: &SensorId, payload: &[u8]) -> Result<Ob
     Ok(observation)
 }
 
+/// The message a mapping is applied to.
+pub(crate) fn message(mapping: &Mapping, payload: &[u8]) -> Result<Value, Undecodable> {
+    let parsed = parse(payload);
+    match (parsed, mapping.value.is_empty()) {
+        (Err(why), true) => bare_word(payload).map(Value::String).ok_or(why),
+        (parsed, _) => parsed,
+    }
+}
+
+fn bare_word(payload: &[u8]) -> Option<String> {
+    let word = std::str::from_utf8(payload).ok()?.trim();
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | ':' | '/');
+    ((1..=LONGEST_TEXT).contains(&word.len()) && word.chars().all(plain)).then(|| word.to_owned())
+}
+
 fn reading(mapping: &Mapping, message: &Value) -> Result<Reading, Undecodable> {
     let pointer = &mapping.value;
     let value = at(message, pointer)?;
+    if matches!(mapping.reading, Kind::Count | Kind::Measure(_)) && says_no_value(value) {
+        return Ok(Reading::NoData(NoData::BadValue));
+    }
     let text = || text(value).ok_or_else(|| expected(pointer, "a text"));
     Ok(match &mapping.reading {
         Kind::Contact => {
             Reading::Contact(truth(value, &mapping.true_when).ok_or_else(|| expected(pointer, "true or false"))?)
         }
-        Kind::Count => Reading::Count(value.as_u64().ok_or_else(|| expected(pointer, "a whole number"))?),
+        Kind::Count => Reading::Count(whole(value).ok_or_else(|| expected(pointer, "a whole number"))?),
         Kind::People => {
-            let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+            let count = whole(value).and_then(|count| u32::try_from(count).ok());
             Reading::People(count.ok_or_else(|| expected(pointer, "a whole number"))?)
         }
         Kind::Measure(unit) => {
@@ -222,14 +254,12 @@ pub(crate) fn rfc3339(text: &str) -> Option<WallTime> {
     i64::try_from(at.as_nanosecond()).ok().map(WallTime)
 }
 
-/// Freshness of a message that a broker kept.
-pub(crate) fn freshness(retained: bool) -> Freshness {
-    if retained { Freshness::History } else { Freshness::Live }
-}
+/// The longest plate, code, tag or badge that is taken.
+const LONGEST_TEXT: usize = 256;
 
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() && text.len() <= 256 => Some(text.clone()),
+        Value::String(text) if !text.is_empty() && text.len() <= LONGEST_TEXT => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
@@ -241,6 +271,32 @@ fn number(value: &Value) -> Option<Finite> {
         value => value.as_f64()?,
     };
     Finite::new(number).ok()
+}
+
+/// A whole number, also where a source writes all its numbers with a fraction or as texts.
+fn whole(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        // 2^53: above it a fraction could have been lost.
+        Value::Number(number) => number.as_u64().or_else(|| {
+            number
+                .as_f64()
+                .filter(|n| n.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(n))
+                .map(|n| n as u64)
+        }),
+        _ => None,
+    }
+}
+
+fn says_no_value(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => {
+            let text = text.trim();
+            ["nan", "unavailable", "unknown", "none", "null"].iter().any(|word| text.eq_ignore_ascii_case(word))
+        }
+        _ => false,
+    }
 }
 
 fn truth(value: &Value, true_when: &[String]) -> Option<bool> {
@@ -291,6 +347,7 @@ mod tests {
             (b"{\"other\":\"SECRET\"}", "there is nothing at \"/speed\""),
             (b"{\"speed\":1e999}", "is not JSON"),
             (b"{\"speed\":", "ends too early"),
+            (b"", "is empty"),
             (b"\xff\xfe", "is not JSON"),
         ] {
             let why = decode(&mapping, &sensor(), payload).unwrap_err().to_string();
@@ -307,7 +364,43 @@ mod tests {
             let decoded = decode(&mapping, &sensor(), payload.as_bytes()).unwrap();
             assert_eq!(decoded.reading, Reading::Contact(on), "{payload}");
         }
-        assert!(decode(&mapping, &sensor(), b"\"perhaps\"").is_err());
-        assert!(decode(&mapping, &sensor(), b"2").is_err());
+        for payload in ["\"perhaps\"", "2", "perhaps", "\u{0}\u{1}"] {
+            assert!(decode(&mapping, &sensor(), payload.as_bytes()).is_err(), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_bare_word_is_taken_where_the_whole_message_is_the_value_and_nowhere_else() {
+        let whole = Mapping::of(Kind::Contact, "");
+        assert_eq!(decode(&whole, &sensor(), b" ON\n").unwrap().reading, Reading::Contact(true));
+        let health = Mapping::of(Kind::Health, "");
+        assert_eq!(decode(&health, &sensor(), b"offline").unwrap().reading, Reading::NoData(NoData::Disconnected));
+        assert!(decode(&Mapping::of(Kind::Contact, "/state"), &sensor(), b"ON").is_err());
+        assert!(decode(&whole, &sensor(), &[b'a'; 300]).is_err());
+    }
+
+    #[test]
+    fn a_source_that_says_it_has_no_value_is_no_data_and_not_a_dead_letter() {
+        let mapping = Mapping::of(Kind::Measure(Unit::new("m/s").unwrap()), "/speed");
+        for payload in ["{\"speed\":null}", "{\"speed\":\"NaN\"}", "{\"speed\":\"unavailable\"}"] {
+            let decoded = decode(&mapping, &sensor(), payload.as_bytes()).unwrap();
+            assert_eq!(decoded.reading, Reading::NoData(NoData::BadValue), "{payload}");
+        }
+        assert!(decode(&mapping, &sensor(), b"{\"speed\":\"inf\"}").is_err());
+    }
+
+    #[test]
+    fn a_count_may_be_written_with_a_fraction_or_as_a_text_and_never_below_nought() {
+        let mapping = Mapping::of(Kind::Count, "/n");
+        for payload in ["{\"n\":7}", "{\"n\":7.0}", "{\"n\":\"7\"}"] {
+            assert_eq!(
+                decode(&mapping, &sensor(), payload.as_bytes()).unwrap().reading,
+                Reading::Count(7),
+                "{payload}"
+            );
+        }
+        for payload in ["{\"n\":7.5}", "{\"n\":-1}", "{\"n\":1e300}", "{\"n\":true}"] {
+            assert!(decode(&mapping, &sensor(), payload.as_bytes()).is_err(), "{payload}");
+        }
     }
 }

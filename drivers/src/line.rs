@@ -74,9 +74,15 @@ impl Line {
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
+    longest: Option<Duration>,
 }
 
 impl Backoff {
+    /// Waits no longer than this: for links that should be used again as soon as they are back.
+    pub fn at_most(longest: Duration) -> Self {
+        Self { failures: 0, longest: Some(longest) }
+    }
+
     /// The attempt worked.
     pub fn worked(&mut self) {
         self.failures = 0;
@@ -84,7 +90,7 @@ impl Backoff {
 
     /// How long to wait after one more failure.
     pub fn next_wait(&mut self) -> Duration {
-        let full = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(LONGEST_WAIT);
+        let full = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(self.longest.unwrap_or(LONGEST_WAIT));
         self.failures = self.failures.saturating_add(1);
         let mut byte = [0u8; 1];
         // Without randomness the wait is merely less spread out.

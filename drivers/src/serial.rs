@@ -1,7 +1,9 @@
 //! Serial ports, as Modbus RTU, serial text and the node link open them.
 
 use std::{io, path::PathBuf};
-use tokio_serial::{DataBits, Parity, SerialPortBuilderExt, SerialStream, StopBits};
+use tokio_serial::{DataBits, SerialPortBuilderExt, SerialStream, StopBits};
+
+pub use tokio_serial::Parity;
 
 /// A serial port and how it is set, written `"19200 8N1"` in the site file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -347,4 +347,8 @@ pub enum NoData {
     Tampered,
     /// Taken out of service by people.
     Maintenance,
+    /// It answers, and says that its view is lost or covered.
+    Blind,
+    /// It answers, and says that it is broken.
+    Faulty,
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct CloudEvent<Data> {
     /// Always `1.0`.
+    #[cfg_attr(feature = "json-schema", schemars(extend("const" = "1.0")))]
     pub specversion: String,
     /// `org.quaywatch.situation.opened.v1` and so on.
     #[serde(rename = "type")]
@@ -29,18 +30,23 @@ pub struct CloudEvent<Data> {
     /// `/quaywatch/<locode>/<site>/<recipient>`.
     pub source: String,
     /// `<epoch>.<sequence>`; with `source` the key to drop repeats by.
+    #[cfg_attr(feature = "json-schema", schemars(length(min = 1)))]
     pub id: String,
     /// 20 digits, zero-padded; absent on messages that are not numbered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9]{20}$")))]
     pub sequence: Option<String>,
     /// Changes when the numbering began anew; hexadecimal.
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{1,16}$")))]
     pub epoch: String,
     /// When it was concluded, RFC 3339 UTC.
+    #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
     pub time: String,
     /// The zone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<String>,
     /// Always `application/json`.
+    #[cfg_attr(feature = "json-schema", schemars(extend("const" = "application/json")))]
     pub datacontenttype: String,
     /// `<locode>/<site>/<zone>`: order is promised within it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -53,6 +59,7 @@ pub struct CloudEvent<Data> {
     pub tlp: Option<Tlp>,
     /// ISPS security level, 1 to 3.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "json-schema", schemars(range(min = 1, max = 3)))]
     pub seclevel: Option<u8>,
     /// What it says.
     pub data: Data,
@@ -86,6 +93,7 @@ pub struct Product {
     pub certainty: Certainty,
     /// How probable; class `method`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "json-schema", schemars(range(min = 0, max = 1)))]
     pub probability: Option<f64>,
     /// Source reliability and information credibility, two axes; class `method`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -93,14 +101,16 @@ pub struct Product {
     /// Where.
     pub zone: ZoneName,
     /// Since when, RFC 3339 UTC.
+    #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
     pub from: String,
     /// Until when; null while it goes on.
+    #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
     pub until: Option<String>,
     /// How far the times can be trusted.
     pub time_quality: ClockQuality,
     /// All that matters in a few sentences: where, what, when (local), how sure, what to do.
     pub text: String,
-    /// What was seen; class `operational`, as are the next four.
+    /// What was seen; class `operational`, as are assessment, action and missing.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub facts: Vec<String>,
     /// What is made of it.
@@ -130,11 +140,12 @@ pub struct Product {
     pub media: Vec<ProductMedia>,
     /// How it may be handled.
     pub handling: Handling,
-    /// Which other recipients were told, as far as this one may know.
+    /// Which other recipients were told, as far as this one may know; class `method`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub told: Vec<String>,
     /// Until when an answer is asked for, RFC 3339 UTC.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
     pub answer_by: Option<String>,
     /// Rule and version; class `method`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -237,7 +248,7 @@ pub struct ProductMedia {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Handling {
-    /// Who owns the information.
+    /// Who owns the information; several names with commas between them.
     pub owner: String,
     /// What it may be used for.
     pub purpose: String,
@@ -245,6 +256,7 @@ pub struct Handling {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub releasable_to: Vec<String>,
     /// Day by which it must be deleted, `YYYY-MM-DD`.
+    #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date")))]
     pub delete_by: String,
 }
 
@@ -258,16 +270,19 @@ pub struct Heartbeat {
     pub backlog: u64,
     /// When the oldest of them was concluded, RFC 3339 UTC.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
     pub oldest_unsent: Option<String>,
     /// The gateway's clock.
     pub time_quality: ClockQuality,
     /// Which of this recipient's zones no working sensor watches.
     pub blind_zones: Vec<String>,
     /// ISPS security level.
+    #[cfg_attr(feature = "json-schema", schemars(range(min = 1, max = 3)))]
     pub seclevel: u8,
     /// The gateway's version.
     pub version: String,
     /// First 16 hexadecimal digits of the digest of the sharing file in force.
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{16}$")))]
     pub policy: String,
     /// Ranges of sequence numbers that will never come, and why.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -282,7 +297,7 @@ pub struct NeverSent {
     pub first: u64,
     /// Last number.
     pub last: u64,
-    /// `shed` (budget) or `withdrawn` (policy).
+    /// `shed` (budget), `withdrawn` (policy), `refused` (by the recipient, for good) or `lost` (damage to the store).
     pub why: String,
 }
 
@@ -304,6 +319,13 @@ pub struct Snapshot {
     pub up_to: u64,
     /// The last product of each situation that is open for this recipient.
     pub open: Vec<Product>,
+    /// How many open situations are not in it for want of room; the most severe and the newest are in it.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub left_out: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A consumer's cumulative receipt: everything up to this number is safely theirs.
@@ -312,9 +334,28 @@ pub struct Snapshot {
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
     /// The epoch the number is of.
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{1,16}$")))]
     pub epoch: String,
     /// The last number.
     pub up_to: u64,
+}
+
+/// What a recipient asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// What.
+    pub request: RequestWord,
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RequestWord {
+    /// A [`Snapshot`] on the stream.
+    Snapshot,
 }
 
 /// What a recipient says back: `org.quaywatch.answer.v1`. Idempotent by product, word and `at`.
@@ -322,20 +363,25 @@ pub struct Receipt {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct Answer {
     /// The product's CloudEvents `id`.
+    #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{1,16}\\.[0-9]{20}$")))]
     pub product: String,
     /// The product's revision the answer is about.
+    #[cfg_attr(feature = "json-schema", schemars(range(min = 1)))]
     pub revision: u32,
     /// What was done.
     pub word: AnswerWord,
-    /// What it turned out to be, with `closed` or `rejected`.
+    /// What it turned out to be: asked for with `closed`, possible with `rejected`, refused with the others.
     #[serde(default)]
     pub verdict: Option<Verdict>,
     /// Why, in the answerer's words; at most 500 characters.
     #[serde(default)]
+    #[cfg_attr(feature = "json-schema", schemars(length(max = 500)))]
     pub reason: Option<String>,
     /// The role that answers, never a person's name.
+    #[cfg_attr(feature = "json-schema", schemars(length(min = 1, max = 64)))]
     pub by: String,
     /// When, RFC 3339.
+    #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
     pub at: String,
 }
 
@@ -371,6 +417,19 @@ pub enum Verdict {
     Unknown,
 }
 
+/// The CloudEvents `type` of a [`Heartbeat`].
+pub const HEARTBEAT_TYPE: &str = "org.quaywatch.stream.heartbeat.v1";
+/// The CloudEvents `type` of a [`StreamStarted`].
+pub const STARTED_TYPE: &str = "org.quaywatch.stream.started.v1";
+/// The CloudEvents `type` of a [`Snapshot`].
+pub const SNAPSHOT_TYPE: &str = "org.quaywatch.stream.snapshot.v1";
+/// The CloudEvents `type` of an [`Answer`].
+pub const ANSWER_TYPE: &str = "org.quaywatch.answer.v1";
+/// The most characters an answer's `reason` and `by` may have.
+pub const ANSWER_REASON_CHARS: usize = 500;
+/// See [`ANSWER_REASON_CHARS`].
+pub const ANSWER_BY_CHARS: usize = 64;
+
 /// The CloudEvents `type` of a product in a phase.
 pub fn product_type(phase: Phase) -> &'static str {
     match phase {
@@ -387,7 +446,7 @@ pub const PRODUCT_FIELD_CLASSES: &[(&str, FieldClass)] = &[
     ("assessment", FieldClass::Operational),
     ("action", FieldClass::Operational),
     ("missing", FieldClass::Operational),
-    ("told", FieldClass::Operational),
+    ("told", FieldClass::Method),
     ("probability", FieldClass::Method),
     ("grading", FieldClass::Method),
     ("alternatives", FieldClass::Method),

@@ -244,6 +244,8 @@ impl Phrase {
 pub struct Action {
     /// A recipient for whom this class is shown gets this action.
     pub needs: FieldClass,
+    /// The same in few words, for the one text that is read over a radio.
+    pub brief: Phrase,
     /// What to do.
     pub text: Phrase,
 }

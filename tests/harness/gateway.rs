@@ -3,9 +3,11 @@
 use crate::eventually;
 use std::{
     fs,
+    io::Read,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -110,6 +112,19 @@ impl Gateway {
         command.output().expect("the binary runs")
     }
 
+    /// Starts a command that goes on until it is dropped.
+    pub fn spawn_ask(&self, words: &[&str]) -> Talking {
+        let mut command = Command::new(binary());
+        command.args(words).arg("--admin").arg(self.path("admin.sock"));
+        Talking::start(command)
+    }
+
+    /// Runs `quaywatch run` on the same folders once more and waits for it to end by itself.
+    pub fn run_again(&self) -> Output {
+        let mut command = self.command("run");
+        command.stdin(Stdio::null()).output().expect("the binary runs")
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
@@ -139,6 +154,41 @@ impl Drop for Gateway {
         if std::thread::panicking() {
             eprintln!("the gateway's log:\n{}", self.log());
         }
+    }
+}
+
+/// A command whose output is read while it runs.
+pub struct Talking {
+    child: Child,
+    said: mpsc::Receiver<String>,
+}
+
+impl Talking {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let mut out = child.stdout.take().expect("asked for");
+        let (sender, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = out.read(&mut piece) {
+                if sender.send(String::from_utf8_lossy(&piece[..length]).into_owned()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, said }
+    }
+
+    /// What it said since the last time.
+    pub fn read_available(&mut self) -> String {
+        self.said.try_iter().collect()
+    }
+}
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
     net::TcpListener,
     time::{Duration, Instant},
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A port nobody listens on now.
 pub fn free_port() -> u16 {
@@ -29,4 +30,16 @@ pub async fn eventually<T>(within: Duration, mut look: impl AsyncFnMut() -> Resu
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
+}
+
+/// What a page on loopback says, with its headers.
+pub async fn get(port: u16, path: &str) -> Result<String, String> {
+    let answer = async {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes()).await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        Ok::<_, std::io::Error>(text)
+    };
+    answer.await.map_err(|e| e.to_string())
 }

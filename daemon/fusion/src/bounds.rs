@@ -4,13 +4,15 @@
 pub const VEHICLES_PER_LANE: usize = 8;
 /// Plate reads kept of one vehicle: a camera at 10 reads/s over the two seconds a plate is well in view.
 pub const READS_PER_VEHICLE: usize = 24;
+/// Reads kept of all vehicles of one opening of an arm.
+pub const READS_PER_OPENING: usize = 2 * READS_PER_VEHICLE;
 /// Readings of the source's clock that the offset is estimated from.
 pub const OFFSETS_PER_SENSOR: usize = 64;
-/// Crossings remembered while an arm is open.
+/// Crossings, and grants nobody has used yet, remembered while an arm is open.
 pub const CROSSINGS_PER_OPENING: usize = 16;
 /// Statements of all feeds together.
 pub const REFERENCES: usize = 20_000;
-/// Loads a trend is fitted to, per mooring sensor.
+/// Mean loads a trend is fitted to, per mooring line.
 pub const LOADS_PER_SENSOR: usize = 32;
 /// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
 /// Whatever fails together must not be able to prove anything alone.

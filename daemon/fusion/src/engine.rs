@@ -12,10 +12,11 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt;
+use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
-    observation::Freshness, site::Role,
+    Control, GatewayTime, Observation, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
+    observation::Freshness,
+    site::{Role, ZoneKind, rules},
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,9 @@ struct EngineMemory {
     site: Option<Site>,
     model: String,
     last: Stamp,
+    /// The last record or deadline. Not in a snapshot, so that its bytes depend on the log alone.
+    #[serde(skip)]
+    now: GatewayTime,
     security_level: u8,
     outputs: u64,
     sensors: BTreeMap<SensorId, Memory>,
@@ -91,9 +95,10 @@ impl Engine {
         let mut out = Vec::new();
         self.fire_due(&record.stamp, &mut out);
         self.memory.last = record.stamp;
+        self.memory.now = record.stamp.gateway;
         match &record.record {
             Record::Observation(observation) => self.take(observation, &record.stamp, &mut out),
-            Record::Control(control) => self.take_control(control),
+            Record::Control(control) => self.take_control(control, &record.stamp, &mut out),
             Record::DeadLetter(_) => {}
         }
         self.memory.outputs += out.len() as u64;
@@ -130,7 +135,7 @@ impl Engine {
     /// How a sensor is, as of the last record or deadline.
     pub fn health(&self, sensor: &SensorId) -> SensorHealth {
         match (self.memory.site.as_ref().and_then(|site| site.sensors.get(sensor)), self.memory.sensors.get(sensor)) {
-            (Some(spec), Some(memory)) => memory.health(spec, self.memory.last.gateway),
+            (Some(spec), Some(memory)) => memory.health(spec, self.memory.now.max(self.memory.last.gateway)),
             _ => SensorHealth::NeverHeard,
         }
     }
@@ -175,12 +180,6 @@ impl Engine {
         }
         let at = known.clock.correct(observation.observed_at.map(|claimed| claimed.at), stamp);
         let change = known.take(spec, &observation.reading, stamp.gateway, stamp.position);
-        let mass = match &observation.reading {
-            Reading::Measure(measure) if measure.stable != Some(false) => {
-                known.value.filter(|(_, when)| *when == stamp.gateway).map(|(value, _)| value)
-            }
-            _ => None,
-        };
         let signal = Signal {
             sensor: &observation.sensor,
             spec,
@@ -203,8 +202,8 @@ impl Engine {
                 gateway: stamp.gateway,
                 position: stamp.position,
                 media: signal.media,
-                mass,
                 has_approach,
+                grant_lasts: grant_lasts(site),
             };
             lane.take(&signal, &mut events);
         }
@@ -225,41 +224,49 @@ impl Engine {
         self.ask_again(&zone_id, stamp.gateway);
     }
 
-    fn take_control(&mut self, control: &Control) {
+    fn take_control(&mut self, control: &Control, stamp: &Stamp, out: &mut Vec<Situation>) {
         match control {
-            Control::SiteApplied { site, .. } => self.apply(site),
+            Control::Started { .. } => {
+                self.memory.sensors.values_mut().for_each(|memory| memory.listen_anew(stamp.gateway));
+            }
+            Control::SiteApplied { site, .. } => self.apply(site, stamp, out),
             Control::References(references) => self.memory.statements.take(references),
             Control::SecurityLevel { level, .. } => self.memory.security_level = (*level).clamp(1, 3),
             _ => {}
         }
     }
 
-    /// A site takes effect. What is known of sensors stays; zones whose rules, sensors or kind are unchanged keep their
-    /// memory, others begin anew.
-    fn apply(&mut self, site: &Site) {
-        let now = self.memory.last.gateway;
-        let mut old = core::mem::take(&mut self.memory.zones);
+    /// A site takes effect. What is known of sensors stays; zones whose rules, sensors and settings are unchanged keep
+    /// their memory. The others begin anew, and what was open in them is closed: nobody would ever hear of it again.
+    fn apply(&mut self, site: &Site, stamp: &Stamp, out: &mut Vec<Situation>) {
+        let now = stamp.gateway;
+        let kept = |before: &Site, id: &ZoneId| {
+            before.rules == site.rules
+                && before.zones.get(id) == site.zones.get(id)
+                && before.sensors_of(id).eq(site.sensors_of(id))
+        };
+        let ended: Vec<ZoneId> = match &self.memory.site {
+            Some(before) => self.memory.zones.keys().filter(|id| !kept(before, id)).cloned().collect(),
+            None => Vec::new(),
+        };
+        for id in &ended {
+            self.let_work(id, stamp, None, out, |machine, here| machine.rule_mut().stop(here));
+            self.memory.zones.remove(id);
+        }
         self.memory.deadlines.clear();
         self.memory.model = model(site);
         self.memory.sensors.retain(|sensor, _| site.sensors.contains_key(sensor));
         for sensor in site.sensors.keys() {
-            let known = self.memory.sensors.entry(sensor.clone()).or_default();
-            known.expected_from = known.expected_from.max(now);
+            self.memory.sensors.entry(sensor.clone()).or_insert_with(|| Memory::expected_from(now));
         }
-        let before = self.memory.site.replace(site.clone());
+        self.memory.site = Some(site.clone());
         for (id, zone) in &site.zones {
-            let machines = Machine::of_zone(site, id, zone);
-            let same = before.as_ref().is_some_and(|before| {
-                before.rules == site.rules
-                    && before.zones.get(id) == Some(zone)
-                    && before.sensors_of(id).eq(site.sensors_of(id))
+            let memory = self.memory.zones.entry(id.clone()).or_insert_with(|| ZoneMemory {
+                lane: (zone.kind == ZoneKind::Lane).then(Lane::default),
+                machines: Machine::of_zone(site, id, zone),
+                asked: Vec::new(),
             });
-            let memory = old.remove(id).filter(|_| same).unwrap_or_else(|| ZoneMemory {
-                lane: (zone.kind == quaywatch_schemas::site::ZoneKind::Lane).then(Lane::default),
-                asked: alloc::vec![None; machines.len() + 1],
-                machines,
-            });
-            self.memory.zones.insert(id.clone(), ZoneMemory { asked: alloc::vec![None; memory.asked.len()], ..memory });
+            memory.asked = alloc::vec![None; memory.machines.len() + 1];
         }
         for id in site.zones.keys() {
             self.ask_again(id, now);
@@ -268,10 +275,13 @@ impl Engine {
 
     /// Fires everything due up to a stamp, each at its own time.
     fn fire_due(&mut self, until: &Stamp, out: &mut Vec<Situation>) {
-        while let Some((at, zone_id, who)) =
-            self.memory.deadlines.first().cloned().filter(|(at, ..)| *at <= until.gateway)
-        {
+        while self.memory.deadlines.first().is_some_and(|(at, ..)| *at <= until.gateway) {
+            let Some((at, zone_id, who)) = self.memory.deadlines.pop_first() else { break };
+            if let Some(asked) = self.memory.zones.get_mut(&zone_id).and_then(|zone| zone.asked.get_mut(who)) {
+                *asked = None;
+            }
             let stamp = Stamp { gateway: at, ..self.memory.last };
+            self.memory.now = at;
             if who == 0 {
                 let patience = self.patience();
                 let mut events = Vec::new();
@@ -328,19 +338,17 @@ impl Engine {
         let wanted = core::iter::once(lane).chain(zone.machines.iter().map(|machine| machine.rule().next_due(&look)));
         for (who, wanted) in wanted.enumerate() {
             let Some(asked) = zone.asked.get_mut(who) else { continue };
-            if *asked != wanted
-                && let Some(at) = asked.take()
-            {
+            // What is asked for already stays, also where it is due this very moment and another was served first.
+            if *asked == wanted {
+                continue;
+            }
+            if let Some(at) = asked.take() {
                 memory.deadlines.remove(&(at, zone_id.clone(), who));
             }
             // A machine that asks for the past has been served already; once a second is enough to serve it again.
-            if let Some(at) =
-                wanted.map(|at| if at <= now { now.after(core::time::Duration::from_secs(1)) } else { at })
-            {
+            if let Some(at) = wanted.map(|at| if at <= now { now.after(Duration::from_secs(1)) } else { at }) {
                 memory.deadlines.insert((at, zone_id.clone(), who));
                 *asked = Some(at);
-            } else {
-                *asked = None;
             }
         }
     }
@@ -348,7 +356,7 @@ impl Engine {
     fn patience(&self) -> Patience {
         let settings =
             self.memory.site.as_ref().and_then(|site| site.rules.passage.as_ref()).map(|rule| &rule.settings);
-        let default = quaywatch_schemas::site::rules::Passage::default();
+        let default = rules::Passage::default();
         let settings = settings.unwrap_or(&default);
         Patience { within: settings.within, settle: settings.settle }
     }
@@ -389,6 +397,7 @@ impl Around<'_> {
                 mode,
                 key: self.key,
                 model: self.model,
+                position: self.last.position,
                 clock: self.last.quality,
                 wall_offset: self.last.wall.0.saturating_sub(self.last.gateway.0 as i64),
                 security_level: self.security_level,
@@ -397,6 +406,12 @@ impl Around<'_> {
             work(machine, &mut here);
         }
     }
+}
+
+/// How long one grant can be used; the tailgating rule's setting, also where that rule is not run.
+pub(crate) fn grant_lasts(site: &Site) -> Duration {
+    let settings = site.rules.tailgating.as_ref().map(|rule| rule.settings.grant_lasts);
+    settings.unwrap_or_else(|| rules::Tailgating::default().grant_lasts)
 }
 
 /// Names the set of rates a conclusion was drawn with.

@@ -112,9 +112,16 @@ impl Draft {
         }
     }
 
-    /// What to do: for those who may read identities, and for everybody.
-    pub(crate) fn act(&mut self, needs: quaywatch_schemas::FieldClass, text: Phrase) {
-        self.actions.push(Action { needs, text });
+    /// What to do, in few words and in full: first for those who may read identities, then for everybody.
+    pub(crate) fn act(&mut self, needs: quaywatch_schemas::FieldClass, brief: Phrase, text: Phrase) {
+        self.actions.push(Action { needs, brief, text });
+    }
+
+    /// It turned out not to be so: what showed it, and what is made of it now. Nothing is left to do.
+    pub(crate) fn withdraw(&mut self, fact: &str, assessment: &str) {
+        self.facts.push(Phrase::words(fact));
+        self.assessment = Phrase::words(assessment);
+        self.actions.clear();
     }
 
     pub(crate) fn probability(&self) -> f64 {
@@ -132,36 +139,68 @@ pub(crate) struct Life {
 struct Open {
     id: SituationId,
     revision: u32,
-    probability: f64,
-    shape: (usize, usize, usize),
+    log_odds: f64,
+    shape: Shape,
+}
+
+/// What a reader would notice beside the probability.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Shape {
+    evidence: usize,
+    identities: usize,
+    missing: usize,
+    severity: Severity,
+    urgency: Urgency,
 }
 
 /// A change of probability worth a revision.
 const WORTH_REVISING: f64 = 0.1;
+/// The word for how sure changes only with this much in log-odds: at its edge it does not flicker.
+const WORTH_ANOTHER_WORD: f64 = 0.4;
 
 impl Life {
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Says it: opens, or revises if probability, certainty, or what it rests on has changed.
+    /// Whether it was said more surely than this, on as much: then it only fades, and that is no news.
+    pub(crate) fn was_surer(&self, draft: &Draft) -> bool {
+        let rests_on: usize = draft.evidence.iter().map(|piece| 1 + piece.positions.len()).sum();
+        self.open.as_ref().is_some_and(|open| open.log_odds >= draft.log_odds && open.shape.evidence >= rests_on)
+    }
+
+    /// Says it: opens, or revises if probability, certainty, or what it rests on has changed. `first` is the position of
+    /// the first evidence that no other situation of this rule in this zone began with.
     pub(crate) fn say(&mut self, here: &mut Here<'_>, first: Position, draft: Draft) {
-        let probability = draft.probability();
-        let shape = (draft.evidence.len(), draft.subjects.len(), draft.missing.len());
+        let rule = here.rule.kind;
+        self.say_of(here, rule, first, draft);
+    }
+
+    /// The same for a rule of which several situations may begin with one record: `what` tells them apart.
+    pub(crate) fn say_of(&mut self, here: &mut Here<'_>, what: &str, first: Position, draft: Draft) {
+        let shape = Shape {
+            evidence: draft.evidence.iter().map(|piece| 1 + piece.positions.len()).sum(),
+            identities: draft.subjects.iter().map(|subject| subject.identities.len()).sum(),
+            missing: draft.missing.len(),
+            severity: draft.severity,
+            urgency: draft.urgency,
+        };
         match &mut self.open {
             None => {
-                let id = SituationId::of(here.key, here.site.id.as_str(), here.rule.kind, here.zone_id, first);
-                self.open = Some(Open { id, revision: 1, probability, shape });
+                let id = SituationId::of(here.key, here.site.id.as_str(), what, here.zone_id, first);
+                self.open = Some(Open { id, revision: 1, log_odds: draft.log_odds, shape });
                 here.put_out(id, 1, Phase::Opened, draft);
             }
             Some(open) => {
-                let same_word = Certainty::of(open.probability) == Certainty::of(probability);
-                let same_number = (open.probability - probability).abs() < WORTH_REVISING;
+                let (before, now) = (logistic(open.log_odds), draft.probability());
+                let same_word = Certainty::of(before) == Certainty::of(now)
+                    || libm::fabs(open.log_odds - draft.log_odds) < WORTH_ANOTHER_WORD;
+                let same_number = libm::fabs(before - now) < WORTH_REVISING;
                 if same_word && same_number && open.shape == shape {
                     return;
                 }
                 open.revision += 1;
-                open.probability = probability;
+                open.log_odds = draft.log_odds;
                 open.shape = shape;
                 let (id, revision) = (open.id, open.revision);
                 here.put_out(id, revision, Phase::Revised, draft);
@@ -174,6 +213,13 @@ impl Life {
         if let Some(open) = self.open.take() {
             here.put_out(open.id, open.revision + 1, phase, draft);
         }
+    }
+
+    /// The rule or the place is no longer looked at: closes what was open.
+    pub(crate) fn give_up(&mut self, here: &mut Here<'_>, mut draft: Draft) {
+        draft.facts.push(Phrase::words("It is no longer looked for here: the site file was changed."));
+        draft.until = draft.until.or(Some(here.wall(here.now)));
+        self.end(here, Phase::Closed, draft);
     }
 
     /// Says something that is over when it is said.
@@ -196,7 +242,8 @@ pub(crate) fn situation(here: &Here<'_>, id: SituationId, revision: u32, phase: 
         kind: here.rule.kind.into(),
         zone: here.zone_id.clone(),
         from: draft.from,
-        until: draft.until,
+        // Two sources' clocks may disagree about which came first.
+        until: draft.until.map(|until| until.max(draft.from)),
         concluded: here.now,
         concluded_wall: here.wall(here.now),
         clock: here.clock,

@@ -1,27 +1,37 @@
 //! What happens in a lane, as vehicles rather than as pulses.
 //!
 //! A vehicle enters when the approach loop closes, crosses when the exit loop closes, and has left when the exit loop opens
-//! again. Reads, weights and grants are given to the vehicle they can belong to: the front camera and the scale see the
-//! newest vehicle that has not crossed, the rear camera the oldest that has. A lane without an approach loop starts its
-//! vehicles at the exit loop. The lane says what happened as [`LaneEvent`]s; rules make of it what they will.
+//! again. A pulse that follows so closely on the last one that a drawbar or a bouncing contact would do the same is not
+//! another vehicle here; rules that care are told. Reads, weights and grants are given to the vehicle they can belong to.
+//! A lane without an approach loop starts its vehicles at the exit loop. The lane says what happened as [`LaneEvent`]s;
+//! rules make of it what they will.
 
 use crate::{
     bounds::VEHICLES_PER_LANE,
     health::Change,
     plates::{self, Read},
 };
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
 use core::time::Duration;
-use quaywatch_schemas::{GatewayTime, Position, Reading, SensorId, WallTime, observation::Media, site::Role};
+use quaywatch_schemas::{
+    GatewayTime, Position, Reading, SensorId, WallTime,
+    observation::{Media, Plate},
+    site::Role,
+};
 use serde::{Deserialize, Serialize};
 
 /// One vehicle's way through.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Vehicle {
+    /// The record it began with: its name within the lane.
     pub(crate) first: Position,
     pub(crate) entered: WallTime,
-    pub(crate) entered_gateway: GatewayTime,
-    pub(crate) crossed: Option<(WallTime, Position)>,
+    /// When it was last seen to wait before the arm.
+    waited: GatewayTime,
+    crossed: Option<(WallTime, GatewayTime)>,
     pub(crate) left: Option<(WallTime, GatewayTime)>,
     pub(crate) reads: Vec<Read>,
     /// Last settled gross mass in kilograms, who measured it, and the record.
@@ -34,16 +44,16 @@ pub(crate) struct Vehicle {
 /// What happened in a lane.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LaneEvent {
-    /// The front of a vehicle is over the exit loop.
-    Crossed { at: WallTime, gateway: GatewayTime, position: Position, sensor: SensorId, gap_ms: Option<i64> },
+    /// The front of a vehicle is over the exit loop. `again`: so soon after the last that it may be the same vehicle.
+    Crossed { at: WallTime, gateway: GatewayTime, position: Position, sensor: SensorId, vehicle: Position, again: bool },
     /// The arm left its closed position.
     Opened { at: WallTime, position: Position, sensor: SensorId },
     /// The arm is closed again.
     Closed { at: WallTime },
     /// Passage was granted, so many times.
     Granted { at: WallTime, gateway: GatewayTime, position: Position, sensor: SensorId, times: u64 },
-    /// A plate was read.
-    Plate { read: Read },
+    /// A plate was read; of a vehicle that is in the lane, if it can be one's.
+    Plate { read: Read, vehicle: Option<Position>, media: Option<Media> },
     /// A vehicle has passed and late evidence has had its time.
     Passed { vehicle: Vehicle },
 }
@@ -52,9 +62,19 @@ pub(crate) enum LaneEvent {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Lane {
     vehicles: VecDeque<Vehicle>,
-    exit_fell: Option<WallTime>,
-    /// A grant nobody has used yet: it comes before the vehicle crosses.
-    unused_grant: Option<(SensorId, Position)>,
+    approach: Loops,
+    exit: Loops,
+    /// Grants nobody has used yet, oldest first: they come before the vehicle crosses.
+    unused: VecDeque<(GatewayTime, SensorId, Position)>,
+    /// Whose mass the scale shows.
+    on_scale: Option<Position>,
+}
+
+/// All loops at one end of the lane, as one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Loops {
+    occupied: BTreeSet<SensorId>,
+    fell: Option<WallTime>,
 }
 
 /// How long the lane waits; from the passage rule's settings.
@@ -74,16 +94,32 @@ pub(crate) struct Signal<'a> {
     pub(crate) gateway: GatewayTime,
     pub(crate) position: Position,
     pub(crate) media: Option<&'a Media>,
-    /// Settled value of a measure in kilograms, if it is usable.
-    pub(crate) mass: Option<f64>,
     pub(crate) has_approach: bool,
+    /// How long a grant can be used.
+    pub(crate) grant_lasts: Duration,
 }
+
+/// A drawbar between truck and trailer opens a loop for well under half a second at walking pace; a bouncing contact for
+/// less. A second vehicle this close can only be told by its plate.
+const SAME_VEHICLE_MS: i64 = 500;
+/// Before the arm vehicles stop: one that follows leaves more than this between two pulses of the approach loop.
+const SAME_ARRIVAL_MS: i64 = 1000;
+/// A controller's registers are polled one block after the other: a grant may be read this long after the loop that the
+/// vehicle reached on it.
+pub(crate) const LATE_GRANT: Duration = Duration::from_secs(2);
+/// A small car is 900 kg; less is a person on the plate or drift.
+const LIGHTEST_VEHICLE_KG: f64 = 500.0;
+/// A source's clock is known to about this much: a camera cannot have read a vehicle longer before it came.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
+/// A vehicle that stands on the approach loop is waited for so much longer.
+const STANDING: u32 = 10;
 
 impl Lane {
     /// Takes a signal; gives back what it means.
     pub(crate) fn take(&mut self, signal: &Signal<'_>, events: &mut Vec<LaneEvent>) {
         match (signal.role, signal.change, signal.reading) {
-            (Role::LoopApproach, Change::Rose, _) => self.enter(signal),
+            (Role::LoopApproach, Change::Rose, _) => self.arrive(signal),
+            (Role::LoopApproach, Change::Fell, _) => self.pull_up(signal),
             (Role::LoopExit, Change::Rose, _) => self.cross(signal, events),
             (Role::LoopExit, Change::Fell, _) => self.leave(signal),
             (Role::BarrierOpen, Change::Rose, _) => events.push(LaneEvent::Opened {
@@ -94,24 +130,51 @@ impl Lane {
             (Role::BarrierOpen, Change::Fell, _) => events.push(LaneEvent::Closed { at: signal.at }),
             (Role::Grant, change, reading) => self.grant(signal, times_granted(change, reading), events),
             (Role::PlateFront | Role::PlateRear, _, Reading::Plate(plate)) => self.read(signal, plate, events),
-            (Role::WeightGross, _, Reading::Measure(_)) => self.weigh(signal),
+            (Role::WeightGross, Change::Measured(mass), _) => self.weigh(signal, mass),
             _ => {}
         }
     }
 
     /// When the lane waits for something: the oldest vehicle to settle, or to be given up.
     pub(crate) fn next_due(&self, patience: Patience) -> Option<GatewayTime> {
-        self.vehicles.iter().map(|vehicle| due(vehicle, patience)).min()
+        self.vehicles.iter().map(|vehicle| self.due(vehicle, patience)).min()
     }
 
     /// Lets go of what is due.
     pub(crate) fn fire(&mut self, now: GatewayTime, patience: Patience, events: &mut Vec<LaneEvent>) {
-        while let Some(index) = self.vehicles.iter().position(|vehicle| due(vehicle, patience) <= now) {
+        while let Some(index) = self.vehicles.iter().position(|vehicle| self.due(vehicle, patience) <= now) {
             let Some(vehicle) = self.vehicles.remove(index) else { break };
             // A vehicle that never crossed turned back, or the loop is stuck: no passage.
-            if vehicle.left.is_some() {
+            if vehicle.crossed.is_some() {
                 events.push(LaneEvent::Passed { vehicle });
             }
+        }
+    }
+
+    fn due(&self, vehicle: &Vehicle, patience: Patience) -> GatewayTime {
+        let newest_waiting = self.vehicles.iter().rev().find(|vehicle| vehicle.crossed.is_none());
+        let stands =
+            !self.approach.occupied.is_empty() && newest_waiting.is_some_and(|newest| newest.first == vehicle.first);
+        match (vehicle.left, vehicle.crossed) {
+            (Some((_, left)), _) => left.after(patience.settle),
+            (None, Some((_, crossed))) => crossed.after(patience.within),
+            (None, None) if stands => vehicle.waited.after(patience.within.saturating_mul(STANDING)),
+            (None, None) => vehicle.waited.after(patience.within),
+        }
+    }
+
+    fn arrive(&mut self, signal: &Signal<'_>) {
+        let Some(gap) = self.approach.rise(signal) else { return };
+        let same = gap.is_some_and(|gap| gap < SAME_ARRIVAL_MS) && self.vehicles.iter().any(|it| it.left.is_none());
+        if !same {
+            self.enter(signal);
+        }
+    }
+
+    fn pull_up(&mut self, signal: &Signal<'_>) {
+        self.approach.fall(signal);
+        if let Some(vehicle) = self.vehicles.iter_mut().rev().find(|vehicle| vehicle.crossed.is_none()) {
+            vehicle.waited = signal.gateway;
         }
     }
 
@@ -122,7 +185,7 @@ impl Lane {
         self.vehicles.push_back(Vehicle {
             first: signal.position,
             entered: signal.at,
-            entered_gateway: signal.gateway,
+            waited: signal.gateway,
             crossed: None,
             left: None,
             reads: Vec::new(),
@@ -134,32 +197,50 @@ impl Lane {
     }
 
     fn cross(&mut self, signal: &Signal<'_>, events: &mut Vec<LaneEvent>) {
-        if !self.vehicles.iter().any(|vehicle| vehicle.crossed.is_none()) {
-            // Unseen by the approach loop, or there is none.
-            self.enter(signal);
-        }
-        let grant = self.unused_grant.take();
-        if let Some(vehicle) = self.vehicles.iter_mut().find(|vehicle| vehicle.crossed.is_none()) {
-            vehicle.crossed = Some((signal.at, signal.position));
-            vehicle.granted = vehicle.granted.take().or(grant);
-            if !vehicle.loops.iter().any(|(_, position)| *position == signal.position) {
-                vehicle.loops.push((signal.sensor.clone(), signal.position));
+        let Some(gap) = self.exit.rise(signal) else { return };
+        let last = self.vehicles.iter_mut().rev().find(|vehicle| vehicle.crossed.is_some());
+        let (vehicle, again) = match last.filter(|_| gap.is_some_and(|gap| gap < SAME_VEHICLE_MS)) {
+            Some(same) => {
+                same.left = None;
+                (same.first, true)
             }
-        }
-        let gap_ms = self.exit_fell.map(|fell| (signal.at.0 - fell.0) / 1_000_000);
+            None => (self.cross_anew(signal), false),
+        };
         events.push(LaneEvent::Crossed {
             at: signal.at,
             gateway: signal.gateway,
             position: signal.position,
             sensor: signal.sensor.clone(),
-            gap_ms,
+            vehicle,
+            again,
         });
     }
 
+    fn cross_anew(&mut self, signal: &Signal<'_>) -> Position {
+        if !self.vehicles.iter().any(|vehicle| vehicle.crossed.is_none()) {
+            // Unseen by the approach loop, or there is none.
+            self.enter(signal);
+        }
+        let Some(vehicle) = self.vehicles.iter_mut().find(|vehicle| vehicle.crossed.is_none()) else {
+            return signal.position;
+        };
+        vehicle.crossed = Some((signal.at, signal.gateway));
+        if vehicle.granted.is_none() {
+            self.unused.retain(|(given, ..)| signal.gateway.since(*given) <= signal.grant_lasts);
+            vehicle.granted = self.unused.pop_front().map(|(_, sensor, position)| (sensor, position));
+        }
+        if !vehicle.loops.iter().any(|(_, position)| *position == signal.position) {
+            vehicle.loops.push((signal.sensor.clone(), signal.position));
+        }
+        vehicle.first
+    }
+
     fn leave(&mut self, signal: &Signal<'_>) {
-        self.exit_fell = Some(signal.at);
-        let leaving = self.vehicles.iter_mut().find(|vehicle| vehicle.crossed.is_some() && vehicle.left.is_none());
-        if let Some(vehicle) = leaving {
+        if !self.exit.fall(signal) {
+            return;
+        }
+        // One that crossed earlier and was not seen to leave cannot still be there.
+        for vehicle in self.vehicles.iter_mut().filter(|vehicle| vehicle.crossed.is_some() && vehicle.left.is_none()) {
             vehicle.left = Some((signal.at, signal.gateway));
         }
     }
@@ -168,10 +249,21 @@ impl Lane {
         if times == 0 {
             return;
         }
-        let source = (signal.sensor.clone(), signal.position);
-        match self.vehicles.iter_mut().find(|vehicle| vehicle.crossed.is_none() && vehicle.granted.is_none()) {
-            Some(vehicle) => vehicle.granted = Some(source),
-            None => self.unused_grant = Some(source),
+        for _ in 0..times.min(VEHICLES_PER_LANE as u64) {
+            let source = (signal.sensor.clone(), signal.position);
+            let late = |(_, crossed): (WallTime, GatewayTime)| signal.gateway.since(crossed) <= LATE_GRANT;
+            let crossed_on_it =
+                self.vehicles.iter().rposition(|it| it.granted.is_none() && it.crossed.is_some_and(late));
+            let next = self.vehicles.iter().position(|it| it.granted.is_none() && it.crossed.is_none());
+            match crossed_on_it.or(next).and_then(|index| self.vehicles.get_mut(index)) {
+                Some(vehicle) => vehicle.granted = Some(source),
+                None => {
+                    if self.unused.len() == VEHICLES_PER_LANE {
+                        self.unused.pop_front();
+                    }
+                    self.unused.push_back((signal.gateway, source.0, source.1));
+                }
+            }
         }
         events.push(LaneEvent::Granted {
             at: signal.at,
@@ -182,70 +274,109 @@ impl Lane {
         });
     }
 
-    fn read(
-        &mut self,
-        signal: &Signal<'_>,
-        plate: &quaywatch_schemas::observation::Plate,
-        events: &mut Vec<LaneEvent>,
-    ) {
+    fn read(&mut self, signal: &Signal<'_>, plate: &Plate, events: &mut Vec<LaneEvent>) {
         // A plate whose key is gone says nothing.
         let Some(text) = plate.text.as_clear() else { return };
         let read = Read {
             text: text.into(),
             others: plate.candidates.iter().filter_map(|other| other.text.as_clear().map(Into::into)).take(8).collect(),
             confidence: plate.confidence.map_or(0.7, |confidence| confidence.get()),
+            rear: signal.role == Role::PlateRear,
+            at: signal.at,
             sensor: signal.sensor.clone(),
             position: signal.position,
         };
-        let vehicle = match signal.role {
-            Role::PlateFront => {
-                let ahead = self.vehicles.iter().rposition(|vehicle| vehicle.crossed.is_none());
-                ahead.or_else(|| self.vehicles.len().checked_sub(1))
-            }
-            // The rear is seen once the vehicle has crossed: the newest that has, unless that one's rear was another plate
-            // already read, in which case it is a later vehicle's.
-            _ => {
-                let crossed = self.vehicles.iter().rposition(|vehicle| vehicle.crossed.is_some());
-                crossed.or_else(|| self.vehicles.len().checked_sub(1))
-            }
-        };
-        if let Some(vehicle) = vehicle.and_then(|index| self.vehicles.get_mut(index)) {
+        let vehicle = if read.rear { self.seen_from_behind(&read) } else { self.seen_from_ahead(&read) };
+        let vehicle = vehicle.and_then(|index| self.vehicles.get_mut(index));
+        let first = vehicle.as_ref().map(|vehicle| vehicle.first);
+        if let Some(vehicle) = vehicle {
             plates::add(&mut vehicle.reads, read.clone());
             if let Some(media) = signal.media.filter(|_| vehicle.media.len() < 4) {
                 vehicle.media.push((signal.sensor.clone(), media.clone()));
             }
         }
-        events.push(LaneEvent::Plate { read });
+        events.push(LaneEvent::Plate { read, vehicle: first, media: signal.media.cloned() });
     }
 
-    fn weigh(&mut self, signal: &Signal<'_>) {
-        let Some(mass) = signal.mass else { return };
+    /// Whose front a camera read: one it was read of before, else the newest that had come by then and still waits, else
+    /// the newest that had come.
+    fn seen_from_ahead(&self, read: &Read) -> Option<usize> {
+        let had_come = |vehicle: &Vehicle| vehicle.entered <= read.at.after(CLOCK_SLACK);
+        let waits = |vehicle: &Vehicle| had_come(vehicle) && vehicle.crossed.is_none();
+        let known = self.vehicles.iter().rposition(|vehicle| had_come(vehicle) && is_read_of(vehicle, read));
+        known.or_else(|| self.vehicles.iter().rposition(waits)).or_else(|| self.vehicles.iter().rposition(had_come))
+    }
+
+    /// Whose rear a camera read: of those that had crossed by then one it was read of before, else the oldest that nobody
+    /// has read from behind (cameras report up to four seconds late), else the newest.
+    fn seen_from_behind(&self, read: &Read) -> Option<usize> {
+        let had_crossed =
+            |vehicle: &Vehicle| vehicle.crossed.is_some_and(|(crossed, _)| crossed <= read.at.after(CLOCK_SLACK));
+        let like = |vehicle: &Vehicle| match () {
+            () if is_read_of(vehicle, read) => 3,
+            () if vehicle.reads.is_empty() => 2,
+            () if vehicle.reads.iter().all(|known| !known.rear) => 1,
+            () => 0,
+        };
+        let crossed = || self.vehicles.iter().enumerate().filter(|(_, vehicle)| had_crossed(vehicle));
+        let best = crossed().map(|(_, vehicle)| like(vehicle)).max();
+        match best {
+            Some(0) => crossed().next_back().map(|(index, _)| index),
+            Some(best) => crossed().find(|(_, vehicle)| like(vehicle) == best).map(|(index, _)| index),
+            None => self.vehicles.iter().position(|vehicle| is_read_of(vehicle, read)),
+        }
+    }
+
+    /// Gives a settled mass to the vehicle that drove onto the scale when it was last empty, until that one has left.
+    fn weigh(&mut self, signal: &Signal<'_>, mass: f64) {
         // An empty scale says nothing about a vehicle.
         if mass < LIGHTEST_VEHICLE_KG {
+            self.on_scale = None;
             return;
         }
-        let on_scale = self.vehicles.iter_mut().rfind(|vehicle| vehicle.left.is_none());
-        if let Some(vehicle) = on_scale {
-            vehicle.mass = Some((mass, signal.sensor.clone(), signal.position));
-        } else if !signal.has_approach {
+        let still = self.vehicles.iter().position(|it| Some(it.first) == self.on_scale && it.left.is_none());
+        let unweighed = self.vehicles.iter().position(|it| it.crossed.is_none() && it.mass.is_none());
+        let waiting = self.vehicles.iter().rposition(|it| it.crossed.is_none());
+        let on_exit = self.vehicles.iter().rposition(|it| it.left.is_none());
+        let found = still.or(unweighed).or(waiting).or(on_exit);
+        if found.is_none() && !signal.has_approach {
             // A lane whose only sign of a vehicle before the exit loop is its scale.
             self.enter(signal);
             if let Some(vehicle) = self.vehicles.back_mut() {
-                vehicle.mass = Some((mass, signal.sensor.clone(), signal.position));
                 vehicle.loops.clear();
             }
+        }
+        let found = found.or(self.vehicles.len().checked_sub(1).filter(|_| !signal.has_approach));
+        let Some(vehicle) = found.and_then(|index| self.vehicles.get_mut(index)) else { return };
+        self.on_scale = Some(vehicle.first);
+        // With its front beyond the exit loop a part of it is off the scale.
+        if vehicle.crossed.is_none() || vehicle.mass.is_none() {
+            vehicle.mass = Some((mass, signal.sensor.clone(), signal.position));
         }
     }
 }
 
-/// A small car is 900 kg; less is a person on the plate or drift.
-const LIGHTEST_VEHICLE_KG: f64 = 500.0;
-
-fn due(vehicle: &Vehicle, patience: Patience) -> GatewayTime {
-    match vehicle.left {
-        Some((_, left)) => left.after(patience.settle),
-        None => vehicle.entered_gateway.after(patience.within),
+impl Loops {
+    /// A loop closed. `None` if another was closed already; else how long ago the last opened, in milliseconds.
+    fn rise(&mut self, signal: &Signal<'_>) -> Option<Option<i64>> {
+        let free = self.occupied.is_empty();
+        self.occupied.insert(signal.sensor.clone());
+        free.then(|| self.fell.map(|fell| signal.at.0.saturating_sub(fell.0) / 1_000_000))
     }
+
+    /// A loop opened. Says whether all are open now.
+    fn fall(&mut self, signal: &Signal<'_>) -> bool {
+        self.occupied.remove(signal.sensor);
+        let free = self.occupied.is_empty();
+        if free {
+            self.fell = Some(signal.at);
+        }
+        free
+    }
+}
+
+fn is_read_of(vehicle: &Vehicle, read: &Read) -> bool {
+    vehicle.reads.iter().any(|known| plates::alike(&known.text, &read.text))
 }
 
 fn times_granted(change: Change, reading: &Reading) -> u64 {

@@ -26,6 +26,7 @@ pub mod bounds;
 mod engine;
 mod evidence;
 mod health;
+mod kinds;
 mod lane;
 mod plates;
 mod references;
@@ -34,3 +35,4 @@ mod source_time;
 
 pub use engine::{Deadline, Engine, RestoreError};
 pub use health::SensorHealth;
+pub use kinds::{RoleUse, RuleKind, rule_kinds};

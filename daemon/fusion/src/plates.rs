@@ -6,7 +6,7 @@
 
 use crate::bounds::READS_PER_VEHICLE;
 use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec, vec::Vec};
-use quaywatch_schemas::{Position, SensorId};
+use quaywatch_schemas::{Position, SensorId, WallTime};
 use serde::{Deserialize, Serialize};
 
 /// One read of a plate.
@@ -16,6 +16,9 @@ pub(crate) struct Read {
     pub(crate) others: Vec<String>,
     /// The reader's score; not a probability, but lower means more errors.
     pub(crate) confidence: f64,
+    /// Whether it was read from behind.
+    pub(crate) rear: bool,
+    pub(crate) at: WallTime,
     pub(crate) sensor: SensorId,
     pub(crate) position: Position,
 }
@@ -45,32 +48,33 @@ pub(crate) fn posterior<'a>(reads: &[Read], booked: impl Iterator<Item = &'a str
     if reads.is_empty() {
         return None;
     }
-    let mut scores: BTreeMap<String, f64> = BTreeMap::new();
-    for read in reads {
-        for text in core::iter::once(&read.text).chain(&read.others) {
-            scores.insert(text.clone(), UNBOOKED);
-        }
+    let read: Vec<Vec<char>> = reads.iter().map(|read| letters(&read.text)).collect();
+    // By letters alone: a booking is written with dashes, a camera reads without.
+    let mut scores: BTreeMap<Vec<char>, (String, f64)> = BTreeMap::new();
+    for text in reads.iter().flat_map(|read| core::iter::once(&read.text).chain(&read.others)) {
+        scores.entry(letters(text)).or_insert_with(|| (text.clone(), UNBOOKED));
     }
     for plate in booked {
         // Only bookings that some read could be: two edits away at most.
-        if reads.iter().any(|read| edits(&letters(&read.text), &letters(plate)) <= 2) {
-            scores.insert(plate.to_owned(), BOOKED);
+        let booked = letters(plate);
+        let near = |read: &Vec<char>| read.len().abs_diff(booked.len()) <= 2 && edits(read, &booked) <= 2;
+        if read.iter().any(near) {
+            scores.insert(booked, (plate.to_owned(), BOOKED));
         }
     }
-    for (plate, score) in &mut scores {
-        let plate = letters(plate);
-        for read in reads {
+    for (plate, (_, score)) in &mut scores {
+        for (read, text) in reads.iter().zip(&read) {
             let error = (1.0 - read.confidence).clamp(0.02, 0.4);
-            let read = letters(&read.text);
-            let clean = libm::exp(likelihood(&read, &plate, error));
-            let dirty = libm::exp(likelihood(&read, &plate, DIRTY_ERROR));
+            let clean = libm::exp(likelihood(text, plate, error));
+            let dirty = libm::exp(likelihood(text, plate, DIRTY_ERROR));
             *score += libm::log(0.9 * clean + 0.1 * dirty + 1e-300);
         }
     }
-    let top = scores.values().copied().fold(f64::NEG_INFINITY, f64::max);
+    let scores: Vec<(String, f64)> = scores.into_values().collect();
+    let top = scores.iter().map(|(_, score)| *score).fold(f64::NEG_INFINITY, f64::max);
     // A plate nobody read and nobody booked: its prior times what any string would score.
     let unknown = libm::exp(UNKNOWN * reads.len() as f64 - top);
-    let total: f64 = scores.values().map(|score| libm::exp(score - top)).sum::<f64>() + unknown;
+    let total: f64 = scores.iter().map(|(_, score)| libm::exp(score - top)).sum::<f64>() + unknown;
     let mut ranked: Vec<(String, f64)> =
         scores.into_iter().map(|(plate, score)| (plate, libm::exp(score - top) / total)).collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -78,6 +82,11 @@ pub(crate) fn posterior<'a>(reads: &[Read], booked: impl Iterator<Item = &'a str
     let (best, probability) = ranked.next()?;
     let others = ranked.take_while(|(_, p)| *p >= 0.01).take(3).collect();
     Some(Posterior { best, probability, others })
+}
+
+/// Whether two texts are the same plate, however they are written.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    letters(a) == letters(b)
 }
 
 /// Whether two reads could be of the same plate.
@@ -168,6 +177,8 @@ mod tests {
             text: text.into(),
             others: vec![],
             confidence,
+            rear: true,
+            at: WallTime(0),
             sensor: SensorId::new("rear").unwrap(),
             position: Position(1),
         }
@@ -185,6 +196,14 @@ mod tests {
         let reads = [read("7-KLM-09", 0.95), read("7-KLM-09", 0.95)];
         let found = posterior(&reads, ["7-KLB-09"].into_iter()).unwrap();
         assert_eq!(found.best, "7-KLM-09");
+    }
+
+    #[test]
+    fn a_plate_is_the_booked_one_with_or_without_dashes() {
+        let found = posterior(&[read("7KLB09", 0.9), read("7-KLB-09", 0.9)], ["7-KLB-09"].into_iter()).unwrap();
+        assert_eq!((found.best.as_str(), found.others.len()), ("7-KLB-09", 0));
+        assert!(found.probability > 0.99, "{found:?}");
+        assert!(same("7KLB09", "7-klb 09") && !same("7-KLB-09", "7-KLB-90"));
     }
 
     #[test]

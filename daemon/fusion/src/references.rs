@@ -2,6 +2,7 @@
 
 use crate::bounds::REFERENCES;
 use alloc::{collections::BTreeMap, string::String};
+use core::time::Duration;
 use quaywatch_schemas::{
     FeedId, Reference, Site, WallTime, ZoneId,
     reference::{Booking, Fact, References},
@@ -24,7 +25,11 @@ impl Statements {
     pub(crate) fn take(&mut self, said: &References) {
         let held: usize = self.feeds.values().map(|feed| feed.statements.len()).sum();
         let feed = self.feeds.entry(said.feed.clone()).or_default();
-        feed.as_of = said.as_of;
+        // A whole list that was overtaken by a newer one says nothing any more.
+        if said.complete && said.as_of < feed.as_of {
+            return;
+        }
+        feed.as_of = feed.as_of.max(said.as_of);
         let mut room = REFERENCES.saturating_sub(held);
         if said.complete {
             room += feed.statements.len();
@@ -55,11 +60,17 @@ impl Statements {
         })
     }
 
+    /// Whether a feed that is not stale says that work is allowed in a zone.
+    pub(crate) fn allow_work(&self, site: &Site, zone: &ZoneId, at: WallTime) -> bool {
+        self.fresh(site, at)
+            .any(|(reference, _)| matches!(&reference.fact, Fact::WorkOrder { zone: allowed } if allowed == zone))
+    }
+
     fn fresh<'a>(&'a self, site: &'a Site, at: WallTime) -> impl Iterator<Item = (&'a Reference, WallTime)> + 'a {
         let feeds = self
             .feeds
             .iter()
-            .filter(move |(id, feed)| site.feeds.get(*id).is_some_and(|max_age| at.before(*max_age) <= feed.as_of));
+            .filter(move |(id, feed)| site.feeds.get(*id).is_some_and(|max_age| is_fresh(feed.as_of, at, *max_age)));
         feeds.flat_map(move |(_, feed)| {
             let holding = feed.statements.values().filter(move |statement| {
                 statement.valid_from.is_none_or(|from| from <= at)
@@ -68,4 +79,9 @@ impl Statements {
             holding.map(move |statement| (statement, feed.as_of))
         })
     }
+}
+
+/// A list from the future is as little worth as an old one: its clock is wrong, so its age is unknown.
+fn is_fresh(as_of: WallTime, at: WallTime, max_age: Duration) -> bool {
+    at.before(max_age) <= as_of && as_of <= at.after(max_age)
 }

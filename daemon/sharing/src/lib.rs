@@ -6,7 +6,8 @@
 //! see; nothing is taken out of a full view, so nothing can be forgotten in it.
 //!
 //! If some evidence is not releasable, probability and certainty are computed again from what is, identities are shown only
-//! if a releasable sensor read them, and the facts and alternatives, which are sentences about all of it, are left out.
+//! if nothing but releasable sensors read them, and the facts and alternatives, which are sentences about all of it, are left
+//! out, as they are if a sensor read an identity that is not releasable. What a product rests on has one purpose: information for different purposes never meets in it.
 //!
 //! **Sharing knows no sensor's meaning, no rule and no network; it cannot make a situation, only make less of one.**
 
@@ -18,13 +19,14 @@ pub use matrix::{Cell, who_gets_what};
 pub use words::{mask, reference};
 
 use quaywatch_schemas::{
-    CloudEvent, OrganisationId, Policy, Product, RecipientId, SensorId, Site, Situation,
+    CloudEvent, OrganisationId, Policy, Product, Purpose, RecipientId, SensorId, Site, Situation,
     marking::{Marking, Releasable, Tlp},
     policy::Recipient,
     product::product_type,
     situation::{Certainty, Evidence, Phase},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What a decision rests on beside the situation.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +140,7 @@ pub fn decide(recipient_id: &RecipientId, situation: &Situation, context: &Conte
     if context.told.is_none() && ended && !at_once {
         return Decision::Withhold(Withheld::NeverTold);
     }
-    if !ended && view.probability() < LEAST_TOLD && view.is_partial() {
+    if (!ended || at_once) && view.probability() < LEAST_TOLD && view.is_partial() {
         return Decision::Withhold(Withheld::TooLittleLeft);
     }
     product::build(&view, context)
@@ -180,6 +182,10 @@ struct View<'a> {
     recipient: &'a Recipient,
     situation: &'a Situation,
     evidence: Vec<&'a Evidence>,
+    /// Whether everything that the sentences rest on is released: all evidence and every reader of an identity.
+    whole: bool,
+    owners: BTreeSet<&'a OrganisationId>,
+    /// What holds for all of the evidence together.
     marking: Marking,
 }
 
@@ -196,23 +202,35 @@ impl<'a> View<'a> {
         if !recipient.covers(&situation.zone) {
             return Err(Withheld::OtherZones);
         }
-        let mut evidence = Vec::new();
-        let mut combined: Option<Marking> = None;
+        let mut released: Vec<(&Evidence, &Marking)> = Vec::new();
         // The reason nearest to a release is the most useful one to tell a security officer.
         let mut reason = Withheld::NoMarking;
         for piece in &situation.evidence {
             match releasable(recipient, &piece.sensor, context) {
-                Ok(marking) => {
-                    evidence.push(piece);
-                    combined = Some(combined.map_or_else(|| marking.clone(), |so_far| stricter(so_far, marking)));
-                }
+                Ok(marking) => released.push((piece, marking)),
                 Err(why) => reason = reason.max(why),
             }
         }
-        match combined {
-            Some(marking) => Ok(Self { recipient_id, recipient, situation, evidence, marking }),
-            None => Err(reason),
-        }
+        // The purpose that most of it may be used for; of equals the one the recipient names first.
+        let most = |purpose: &&Purpose| released.iter().filter(|(_, marking)| marking.purpose == **purpose).count();
+        let purpose = recipient.purposes.iter().rev().max_by_key(most).ok_or(reason)?;
+        released.retain(|(_, marking)| marking.purpose == *purpose);
+        let evidence = released.iter().map(|(piece, _)| *piece).collect();
+        let mut markings: Vec<&Marking> = released.iter().map(|(_, marking)| *marking).collect();
+        let first = markings.first().copied().ok_or(reason)?.clone();
+        // Sensors that are named beside the evidence, as silent or with footage, and those that read an identity, are
+        // information too.
+        let readers = || situation.subjects.iter().flat_map(|subject| &subject.identities).flat_map(|it| &it.read_by);
+        let may_name = |sensor: &SensorId| {
+            releasable(recipient, sensor, context).ok().filter(|marking| marking.purpose == *purpose)
+        };
+        let beside = situation.missing.iter().map(|missing| &missing.sensor);
+        let beside = beside.chain(situation.media.iter().map(|(sensor, _)| sensor)).chain(readers());
+        markings.extend(beside.filter_map(may_name));
+        let whole = released.len() == situation.evidence.len() && readers().all(|sensor| may_name(sensor).is_some());
+        let owners = markings.iter().map(|marking| &marking.owner).collect();
+        let marking = markings.into_iter().fold(first, stricter);
+        Ok(Self { recipient_id, recipient, situation, evidence, whole, owners, marking })
     }
 
     /// Whether some of the evidence is withheld.
@@ -228,8 +246,14 @@ impl<'a> View<'a> {
         1.0 / (1.0 + (-log_odds).exp())
     }
 
-    fn may_know_sensor(&self, sensor: &SensorId) -> bool {
-        self.evidence.iter().any(|piece| piece.sensor == *sensor)
+    /// Whether a sensor may be named beside the evidence.
+    fn may_name(&self, sensor: &SensorId, context: &Context<'_>) -> bool {
+        releasable(self.recipient, sensor, context).is_ok_and(|marking| marking.purpose == self.marking.purpose)
+    }
+
+    /// Whether nothing but what may be named went into a value that these sensors read.
+    fn may_know_read(&self, read_by: &[SensorId], context: &Context<'_>) -> bool {
+        read_by.iter().all(|sensor| self.may_name(sensor, context)) && (self.whole || !read_by.is_empty())
     }
 }
 
@@ -247,12 +271,15 @@ fn releasable<'a>(recipient: &Recipient, sensor: &SensorId, context: &Context<'a
     Ok(marking)
 }
 
-/// A sensor's own marking, else its zone's, else the default.
+/// A sensor's own marking, else its zone's, else the default. A sensor the site does not know has no zone, so nobody can say
+/// that a stricter marking than the default would not cover it: it has its own or none.
 fn marking_of<'a>(policy: &'a Policy, site: &Site, sensor: &SensorId) -> Option<&'a Marking> {
-    let own = policy.markings.iter().find(|scoped| scoped.sensors.contains(sensor));
-    let zone = site.sensors.get(sensor).map(|sensor| &sensor.zone);
-    let zones = || policy.markings.iter().find(|scoped| zone.is_some_and(|zone| scoped.zones.contains(zone)));
-    own.or_else(zones).map(|scoped| &scoped.marking).or(policy.default_marking.as_ref())
+    let own = policy.markings.iter().find(|scoped| scoped.sensors.contains(sensor)).map(|scoped| &scoped.marking);
+    own.or_else(|| {
+        let zone = &site.sensors.get(sensor)?.zone;
+        let scoped = policy.markings.iter().find(|scoped| scoped.zones.contains(zone));
+        scoped.map(|scoped| &scoped.marking).or(policy.default_marking.as_ref())
+    })
 }
 
 fn may_have(policy: &Policy, releasable_to: &[Releasable], organisation: &OrganisationId) -> bool {

@@ -27,10 +27,14 @@ pub fn who_gets_what(policy: &Policy, site: &Site, kinds: &[(String, ZoneId)]) -
             } else if !recipient.covers(zone) {
                 Err(Withheld::OtherZones)
             } else {
-                let reasons = site.sensors_of(zone).map(|(sensor, _)| releasable(recipient, sensor, &context).err());
-                match reasons.min().unwrap_or(Some(Withheld::NoMarking)) {
-                    None => Ok(FieldClass::ALL.iter().map(|class| (*class, recipient.treatment(*class))).collect()),
-                    Some(reason) => Err(reason),
+                let reasons: Result<Vec<Withheld>, ()> = site
+                    .sensors_of(zone)
+                    .map(|(sensor, _)| releasable(recipient, sensor, &context).err().ok_or(()))
+                    .collect();
+                match reasons {
+                    // One sensor that may be told of is enough.
+                    Err(()) => Ok(FieldClass::ALL.iter().map(|class| (*class, recipient.treatment(*class))).collect()),
+                    Ok(reasons) => Err(reasons.into_iter().max().unwrap_or(Withheld::NoMarking)),
                 }
             };
             cells.push(Cell { kind: kind.clone(), zone: zone.clone(), recipient: id.clone(), gets });

@@ -8,13 +8,13 @@ use quaywatch_schemas::{
     FieldClass, Product, WallTime,
     marking::Releasable,
     observation::NoData,
-    policy::Treatment,
+    policy::{Recipient, Treatment},
     product::{
         Grading, Handling, ProductAlternative, ProductEvidence, ProductMedia, ProductMissing, ProductSubject, ZoneName,
     },
     situation::{Certainty, IdentityKind, Phase, Phrase, Side, Subject},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A change of probability that is worth saying again, to those who see it.
 const WORTH_SAYING: f64 = 0.1;
@@ -48,8 +48,9 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
     let (operational, method) = (view.shows(FieldClass::Operational), view.shows(FieldClass::Method));
     let key = context.reference_key;
     let say = |phrase: &Phrase| render(phrase, view.recipient, key);
-    // Sentences about all of the evidence are for those who may have all of it.
-    let whole = !view.is_partial();
+    // Sentences about all of the evidence are for those who may have all of it; others get the two that say what it is
+    // about at all, without a value in them.
+    let whole = view.whole;
     let revision = context.told.map_or(1, |told| told.revision + 1);
     let phase = match (situation.phase, context.told) {
         (Phase::Revised, None) => Phase::Opened,
@@ -62,14 +63,8 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
         .actions
         .iter()
         .find(|action| view.shows(action.needs) && (whole || action.needs == FieldClass::Public))
-        .filter(|_| operational)
-        .map(|action| say(&action.text));
-    let at = local_time(situation.from, &context.site.timezone);
-    let mut text = format!("{zone_name}: {} at {at} local. {certainty:?}.", say(&situation.headline));
-    if let Some(action) = &action {
-        text.push(' ');
-        text.push_str(action);
-    }
+        .filter(|_| operational && situation.phase != Phase::Retracted);
+    let text = text(view, context, &zone_name, certainty, action.map(|action| say(&action.brief)));
     Product {
         reference: reference(view.recipient_id, view.recipient, context.policy, context.site, &situation.id, key),
         revision,
@@ -89,10 +84,10 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
         time_quality: situation.clock,
         text,
         facts: if operational && whole { situation.facts.iter().map(say).collect() } else { Vec::new() },
-        assessment: operational.then(|| say(&situation.assessment)),
+        assessment: operational.then(|| in_general(&situation.assessment, view, key)),
         alternatives: if method && whole { alternatives(view, &say) } else { Vec::new() },
-        action,
-        subjects: situation.subjects.iter().map(|about| subject(view, about, key)).collect(),
+        action: action.map(|action| say(&action.text)),
+        subjects: situation.subjects.iter().map(|about| subject(view, about, context)).collect(),
         prior: method.then(|| rounded(situation.prior, 2)),
         evidence: if method { evidence(view, &say) } else { Vec::new() },
         missing: if operational { missing(view, context) } else { Vec::new() },
@@ -103,6 +98,34 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
         rule: method.then(|| situation.rule.clone()),
         model: method.then(|| situation.model.clone()),
     }
+}
+
+/// All that matters in a few sentences, as it would be read over a radio.
+fn text(view: &View<'_>, context: &Context<'_>, zone: &str, certainty: Certainty, brief: Option<String>) -> String {
+    let situation = view.situation;
+    let place = zone.replace(',', "");
+    let at = local_time(situation.from, &context.site.timezone);
+    let headline = in_general(&situation.headline, view, context.reference_key);
+    let mut text = match (situation.phase, context.told) {
+        (Phase::Retracted, _) => {
+            return format!("{place}: withdrawn: {headline} at {at} local. Nothing needs to be done.");
+        }
+        (Phase::Closed, Some(_)) => format!("{place}: over: {headline} at {at} local."),
+        _ => format!("{place}: {headline} at {at} local. {certainty:?}."),
+    };
+    if let Some(brief) = brief {
+        text.push(' ');
+        text.push_str(&brief);
+    }
+    text
+}
+
+/// A sentence that even a recipient of a part gets: then with no value and no detail.
+fn in_general(phrase: &Phrase, view: &View<'_>, key: &[u8; 32]) -> String {
+    if view.whole {
+        return render(phrase, view.recipient, key);
+    }
+    render(phrase, &Recipient { fields: BTreeMap::new(), ..view.recipient.clone() }, key)
 }
 
 impl View<'_> {
@@ -125,7 +148,8 @@ fn alternatives(view: &View<'_>, say: &impl Fn(&Phrase) -> String) -> Vec<Produc
 }
 
 /// A subject as far as it may be known: an identity only if a sensor that this recipient may have evidence of read it.
-fn subject(view: &View<'_>, about: &Subject, key: &[u8; 32]) -> ProductSubject {
+fn subject(view: &View<'_>, about: &Subject, context: &Context<'_>) -> ProductSubject {
+    let key = context.reference_key;
     let mut product = ProductSubject {
         role: about.role.clone(),
         plate: None,
@@ -135,8 +159,7 @@ fn subject(view: &View<'_>, about: &Subject, key: &[u8; 32]) -> ProductSubject {
         tag: None,
         pseudonym: None,
     };
-    let known = |read_by: &[_]| !view.is_partial() || read_by.iter().any(|sensor| view.may_know_sensor(sensor));
-    for identity in about.identities.iter().filter(|identity| known(&identity.read_by)) {
+    for identity in about.identities.iter().filter(|identity| view.may_know_read(&identity.read_by, context)) {
         let class = identity.kind.class();
         let value = treated(class, &identity.value, view.recipient, key);
         match identity.kind {
@@ -152,15 +175,7 @@ fn subject(view: &View<'_>, about: &Subject, key: &[u8; 32]) -> ProductSubject {
             }
             IdentityKind::Container => product.container = value,
             IdentityKind::Tag => product.tag = value,
-            // A person is never shown as anything but a stand-in, whatever the treatment says.
-            IdentityKind::Handle if value.is_some() => {
-                let stand_in = quaywatch_schemas::policy::Recipient {
-                    fields: [(FieldClass::Identity, Treatment::Pseudonym)].into(),
-                    ..view.recipient.clone()
-                };
-                product.pseudonym = treated(FieldClass::Identity, &identity.value, &stand_in, key);
-            }
-            IdentityKind::Handle => {}
+            IdentityKind::Handle => product.pseudonym = value,
         }
     }
     product
@@ -181,7 +196,7 @@ fn evidence(view: &View<'_>, say: &impl Fn(&Phrase) -> String) -> Vec<ProductEvi
 
 fn missing(view: &View<'_>, context: &Context<'_>) -> Vec<ProductMissing> {
     let all = view.situation.missing.iter();
-    all.filter(|missing| crate::releasable(view.recipient, &missing.sensor, context).is_ok())
+    all.filter(|missing| view.may_name(&missing.sensor, context))
         .map(|missing| {
             let since = missing.since.map(|since| format!(" since {}", minute(since))).unwrap_or_default();
             ProductMissing { sensor: missing.sensor.to_string(), why: format!("{}{since}", why(missing.why)) }
@@ -193,7 +208,7 @@ fn media(view: &View<'_>, context: &Context<'_>) -> Vec<ProductMedia> {
     let template = context.site.zones.get(&view.situation.zone).and_then(|zone| zone.media.as_deref());
     let Some(template) = template else { return Vec::new() };
     let all = view.situation.media.iter();
-    all.filter(|(sensor, _)| crate::releasable(view.recipient, sensor, context).is_ok())
+    all.filter(|(sensor, _)| view.may_name(sensor, context))
         .map(|(_, footage)| {
             let seconds = |at: WallTime| at.0.div_euclid(1_000_000_000).to_string();
             let href = template
@@ -220,9 +235,10 @@ fn handling(view: &View<'_>) -> Handling {
         .concluded_wall
         .after(core::time::Duration::from_secs(u64::from(view.marking.delete_after_days) * 24 * 3600));
     Handling {
-        owner: view.marking.owner.to_string(),
+        owner: view.owners.iter().map(|owner| owner.as_str()).collect::<Vec<_>>().join(", "),
         purpose: view.marking.purpose.to_string(),
-        releasable_to: if named { vec![own.to_string()] } else { Vec::new() },
+        // The owner needs nobody's leave.
+        releasable_to: if named && !view.owners.contains(own) { vec![own.to_string()] } else { Vec::new() },
         delete_by: timestamp(delete).map_or_else(String::new, |at| at.strftime("%Y-%m-%d").to_string()),
     }
 }
@@ -274,6 +290,8 @@ fn why(why: NoData) -> String {
         NoData::Overload(_) => "overloaded".into(),
         NoData::Tampered => "tampered with".into(),
         NoData::Maintenance => "out of service".into(),
+        NoData::Blind => "its view is covered".into(),
+        NoData::Faulty => "says that it is broken".into(),
     }
 }
 

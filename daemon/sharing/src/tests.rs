@@ -1,5 +1,7 @@
 //! One tailgating and several recipients: what each sees, and what nobody can find in a product that was withheld from it.
 
+mod leaks;
+
 use super::*;
 use proptest::prelude::*;
 use quaywatch_schemas::{
@@ -158,11 +160,18 @@ fn tailgating(granted: &str, following: &str) -> Situation {
         actions: vec![
             Action {
                 needs: FieldClass::QuasiIdentity,
-                text: Phrase::words("Check truck ")
+                brief: Phrase::words("Check truck ")
                     .value(FieldClass::QuasiIdentity, Private::clear(following))
                     .then(" in yard."),
+                text: Phrase::words("Stop and identify truck ")
+                    .value(FieldClass::QuasiIdentity, Private::clear(following))
+                    .then(" in the yard; ask the gate desk for the booking."),
             },
-            Action { needs: FieldClass::Public, text: Phrase::words("Hold lane 3; do not approach the driver.") },
+            Action {
+                needs: FieldClass::Public,
+                brief: Phrase::words("Hold lane 3; do not approach the driver."),
+                text: Phrase::words("Hold lane 3 if the arm did not close."),
+            },
         ],
         subjects: vec![
             plate("vehicle.granted", granted, vec![]),
@@ -211,7 +220,7 @@ fn the_police_see_plates_evidence_and_footage() {
     let product = &release.product;
     assert_eq!(
         product.text,
-        "Gate 2, lane 3, inbound: a second truck passed on one grant at 03:12 local. Likely. Check truck 7-KLB-09 in yard."
+        "Gate 2 lane 3 inbound: a second truck passed on one grant at 03:12 local. Likely. Check truck 7-KLB-09 in yard."
     );
     assert_eq!(product.facts, ["Arm opened once on one grant at 02:12:04.1 UTC."]);
     assert_eq!(product.subjects[1].plate.as_deref(), Some("7-KLB-09"));
@@ -222,6 +231,10 @@ fn the_police_see_plates_evidence_and_footage() {
     assert_eq!(product.media[0].href, "https://vms.acme.lan/export?cam=rear&from=1773454324&to=1773454354");
     assert_eq!(product.told, ["gate-desk"]);
     assert_eq!(product.handling.releasable_to, ["port-police"]);
+    assert_eq!(
+        product.action.as_deref(),
+        Some("Stop and identify truck 7-KLB-09 in the yard; ask the gate desk for the booking.")
+    );
     assert_eq!(product.handling.delete_by, "2026-04-11");
     assert_eq!(product.answer_by.as_deref(), Some("2026-03-14T02:17:19.640Z"));
     assert_eq!(release.tlp, Tlp::Amber);
@@ -233,7 +246,7 @@ fn the_gate_desk_sees_what_to_do_and_masked_plates_and_no_method() {
     let product = &release.product;
     assert_eq!(
         product.text,
-        "Gate 2, lane 3, inbound: a second truck passed on one grant at 03:12 local. Likely. \
+        "Gate 2 lane 3 inbound: a second truck passed on one grant at 03:12 local. Likely. \
          Hold lane 3; do not approach the driver."
     );
     assert_eq!(product.facts, ["Arm opened once on one grant."]);
@@ -310,10 +323,94 @@ fn the_same_again_is_not_said_again_and_an_ending_only_to_those_told() {
 }
 
 #[test]
+fn what_is_over_or_withdrawn_says_so_and_asks_for_nothing_that_is_past() {
+    let mut situation = tailgating("12-BRV-4", "7-KLB-09");
+    let told = released("gate-desk", &situation, &policy()).told;
+    let text = |situation: &Situation| match decided("gate-desk", situation, &policy(), Some(&told)) {
+        Decision::Release(release) => (release.product.text, release.product.action),
+        other => panic!("{other:?}"),
+    };
+    situation.phase = Phase::Closed;
+    let (over, _) = text(&situation);
+    assert!(over.starts_with("Gate 2 lane 3 inbound: over: a second truck passed"), "{over}");
+    situation.phase = Phase::Retracted;
+    let (withdrawn, action) = text(&situation);
+    assert_eq!(
+        withdrawn,
+        "Gate 2 lane 3 inbound: withdrawn: a second truck passed on one grant at 03:12 local. Nothing needs to be done."
+    );
+    assert_eq!(action, None);
+}
+
+#[test]
+fn information_for_different_purposes_never_meets_in_one_product() {
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let mut policy = policy();
+    let customs = Purpose::new("customs-control").unwrap();
+    policy.recipients.get_mut("port-police").unwrap().purposes.push(customs.clone());
+    policy.markings.push(quaywatch_schemas::policy::ScopedMarking {
+        sensors: vec![SensorId::new("rear").unwrap()],
+        zones: vec![],
+        marking: Marking { purpose: customs, ..marking() },
+    });
+    let release = released("port-police", &situation, &policy);
+    assert_eq!(release.product.handling.purpose, "port-facility-security");
+    let sensors: Vec<&str> = release.product.evidence.iter().map(|piece| piece.sensor.as_str()).collect();
+    assert_eq!(sensors, ["loop-b", "arm"]);
+    assert!(!json(&release).contains("KLB"), "read by a camera that is for another purpose");
+    assert!(release.product.media.is_empty());
+}
+
+#[test]
+fn a_sensor_that_is_only_named_raises_the_marking_too() {
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let mut policy = policy();
+    policy.default_marking.as_mut().unwrap().tlp = Tlp::Green;
+    policy.markings.push(quaywatch_schemas::policy::ScopedMarking {
+        sensors: vec![SensorId::new("front").unwrap()],
+        zones: vec![],
+        marking: Marking { delete_after_days: 3, ..marking() },
+    });
+    let release = released("port-police", &situation, &policy);
+    assert_eq!((release.tlp, release.product.handling.delete_by.as_str()), (Tlp::Amber, "2026-03-17"));
+}
+
+#[test]
+fn a_sensor_the_site_does_not_know_has_no_default_marking() {
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let mut gone = site();
+    gone.sensors.clear();
+    let policy = policy();
+    let context =
+        Context { policy: &policy, site: &gone, told: None, others_told: &[], reference_key: &KEY, late: false };
+    let decision = decide(&RecipientId::new("port-police").unwrap(), &situation, &context);
+    assert_eq!(decision, Decision::Withhold(Withheld::NoMarking));
+}
+
+#[test]
+fn a_passage_that_what_is_left_does_not_bear_is_not_told_although_it_is_over_at_once() {
+    let mut situation = tailgating("12-BRV-4", "7-KLB-09");
+    (situation.phase, situation.revision) = (Phase::Closed, 1);
+    let mut policy = policy();
+    policy.markings.push(quaywatch_schemas::policy::ScopedMarking {
+        sensors: vec![SensorId::new("loop-b").unwrap()],
+        zones: vec![],
+        marking: Marking { releasable_to: vec![], ..marking() },
+    });
+    assert_eq!(decided("port-police", &situation, &policy, None), Decision::Withhold(Withheld::TooLittleLeft));
+}
+
+#[test]
 fn a_mask_keeps_the_ends_and_not_the_length() {
-    for (value, masked) in
-        [("12-BRV-4", "12-••••-4"), ("7-KLB-09", "7-••••-09"), ("AB12CDE", "A••••E"), ("K1", "••••"), ("", "••••")]
-    {
+    for (value, masked) in [
+        ("12-BRV-4", "12-••••-4"),
+        ("7-KLB-09", "7-••••-09"),
+        ("HH-AB-1234", "HH-••••-34"),
+        ("AB12CDE", "A••••E"),
+        ("12-34", "1••••4"),
+        ("K1", "••••"),
+        ("", "••••"),
+    ] {
         assert_eq!(mask(value), masked);
     }
 }

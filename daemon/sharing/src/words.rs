@@ -36,6 +36,8 @@ fn add(out: &mut String, parts: &[Part], recipient: &Recipient, key: &[u8; 32]) 
 pub(crate) fn treated(class: FieldClass, value: &Private, recipient: &Recipient, key: &[u8; 32]) -> Option<String> {
     let clear = value.as_clear()?;
     match recipient.treatment(class) {
+        // A person is never shown as anything but a stand-in, whatever the treatment says.
+        Treatment::Show if class == FieldClass::Identity => Some(pseudonym(clear, recipient, key)),
         Treatment::Show => Some(clear.to_owned()),
         Treatment::Mask => Some(mask(clear)),
         Treatment::Pseudonym => Some(pseudonym(clear, recipient, key)),
@@ -43,15 +45,17 @@ pub(crate) fn treated(class: FieldClass, value: &Private, recipient: &Recipient,
     }
 }
 
-/// Shortens a value so that somebody who has the thing before them can recognise it, and nobody can look it up: the first
-/// and the last of its groups (`12-BRV-4` becomes `12-••••-4`), or of its characters if it has fewer than three groups.
-/// The dots are always four, so that the length does not tell either.
+/// Shortens a value so that somebody who has the thing before them can recognise it, and nobody can look it up: two letters
+/// of its first and of its last group (`12-BRV-4` becomes `12-••••-4`), or its first and last letter if it has fewer than three
+/// groups. The dots are always four, so that the length does not tell either.
 pub fn mask(value: &str) -> String {
-    let groups: Vec<&str> = value.split(['-', ' ']).collect();
-    if let [first, .., last] = groups.as_slice()
-        && groups.len() >= 3
+    let groups: Vec<Vec<char>> = value.split(['-', ' ']).map(|group| group.chars().collect()).collect();
+    if let [first, middle @ .., last] = groups.as_slice()
+        && middle.iter().any(|group| !group.is_empty())
     {
-        return format!("{first}-••••-{last}");
+        let begin: String = first.iter().take(2).collect();
+        let end: String = last.iter().skip(last.len().saturating_sub(2)).collect();
+        return format!("{begin}-••••-{end}");
     }
     let letters: Vec<char> = value.chars().collect();
     match letters.as_slice() {
@@ -67,7 +71,8 @@ fn pseudonym(value: &str, recipient: &Recipient, key: &[u8; 32]) -> String {
     format!("p-{}", crockford(&hash, 10))
 }
 
-/// The reference people say over a radio: `QW-<site>-<four letters>`. Members of a sharing group get the same one, so that
+/// The reference people say over a radio: `QW-<site>-<six letters>`. Six letters are 30 bits: beside the 200,000 situations a
+/// busy gate keeps, one in five thousand gets a reference that another has; with four letters it would be one in five. Members of a sharing group get the same one, so that
 /// they can talk to each other; others cannot tell that they were told of the same thing.
 pub fn reference(
     recipient_id: &RecipientId,
@@ -80,7 +85,7 @@ pub fn reference(
     let group = policy.groups.iter().find(|(_, group)| group.organisations.contains(&recipient.organisation));
     let scope = group.map_or_else(|| format!("recipient {recipient_id}"), |(group, _)| format!("group {group}"));
     let hash = keyed(key, "reference", &[scope.as_bytes(), &situation.0]);
-    format!("QW-{}-{}", short(site.id.as_str()), crockford(&hash, 4))
+    format!("QW-{}-{}", short(site.id.as_str()), crockford(&hash, 6))
 }
 
 /// `gate-2` is `G2`: the first letter of each word, numbers whole.

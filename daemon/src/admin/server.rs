@@ -37,8 +37,11 @@ pub struct Admin {
     /// Which sensors there are.
     pub sensors: Arc<dyn Fn(&SensorId) -> bool + Send + Sync>,
     /// The last dead letters, newest last, as lines of text without their payloads.
-    pub dead_letters: Arc<dyn Fn(Option<&LineId>) -> Vec<String> + Send + Sync>,
+    pub dead_letters: DeadLettersOf,
 }
+
+/// The last dead letters of one line or of all.
+pub type DeadLettersOf = Arc<dyn Fn(Option<&LineId>) -> Vec<String> + Send + Sync>;
 
 /// Serves until stopped. Replaces a socket file that a crashed gateway left behind; the ledger's lock has already made
 /// sure that no other gateway is alive.

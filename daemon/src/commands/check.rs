@@ -3,7 +3,7 @@
 use super::{Done, Failure, Files};
 use crate::config;
 use clap::Args;
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 /// `quaywatch check`
 #[derive(Debug, Args)]
@@ -28,12 +28,21 @@ impl Check {
                 Some(sharing.map_err(|problems| Failure(problems.to_string()))?)
             }
         };
-        let report = config::check::report(&site, sharing.as_ref());
+        let mut report = config::check::report(&site, sharing.as_ref());
+        report.look_for_credentials(&self.files.credentials);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            print(&serde_json::to_string_pretty(&report)?)?;
         } else {
-            print!("{report}");
+            print(&report.to_string())?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints to standard output; whoever reads only the beginning of it (`| head`) is no failure.
+fn print(text: &str) -> std::io::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(why) if why.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }

@@ -155,6 +155,8 @@ fn why(why: NoData) -> String {
         NoData::Overload(lost) => format!("{lost} values were let go"),
         NoData::Tampered => "tampered with".into(),
         NoData::Maintenance => "out of service".into(),
+        NoData::Blind => "its view is covered".into(),
+        NoData::Faulty => "says that it is broken".into(),
     }
 }
 

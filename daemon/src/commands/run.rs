@@ -42,7 +42,7 @@ impl Run {
                 tracing::info!("stopping");
                 stopping.cancel();
             });
-            gateway::run(options, stop, |_| {
+            gateway::run(options, stop, || {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
             })
             .await

@@ -1,10 +1,31 @@
 //! Two files and a folder of secrets, turned into types that cannot be wrong.
+//!
+//! ```text
+//! text ─► document.rs: tables, every key somebody's ─► written.rs, values/: values with units ─► site/, sharing/: what they
+//!         mean together ─► SiteFile, SharingFile ─► wiring.rs: + credentials and certificates ─► Wiring
+//! ```
+//!
+//! What is wrong is collected (`findings.rs`) and said all at once, each with line, column and what to do. Loading needs no
+//! secret: `quaywatch check` runs on any laptop. [`check`] says what files that are in order will and will not do.
 
 pub mod check;
+mod document;
+mod findings;
+mod plan;
+mod schema;
+mod sharing;
+mod site;
+#[cfg(test)]
+mod tests;
+mod values;
 mod wiring;
+mod written;
 
+pub use schema::{sharing_schema, site_schema};
 pub use wiring::{Answers, Wiring};
 
+use findings::Source;
+use plan::{SharingPlan, SitePlan};
 use quaywatch_schemas::{Policy, Site};
 use std::{fmt, path::Path, time::Duration};
 
@@ -19,6 +40,7 @@ pub struct SiteFile {
     pub log_retention: Duration,
     /// The most log and outbox may take.
     pub budget_bytes: u64,
+    plan: SitePlan,
 }
 
 /// A sharing file that is in order.
@@ -28,6 +50,7 @@ pub struct SharingFile {
     pub policy: Policy,
     /// BLAKE3 of the file.
     pub digest: [u8; 32],
+    plan: SharingPlan,
 }
 
 /// Everything that is wrong with a file, each with line, column and what to do.
@@ -40,20 +63,19 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Reads a site file.
+/// Reads a site file. Needs no credential and connects to nothing.
 pub fn load_site(path: &Path) -> Result<SiteFile, Problems> {
-    let _ = path;
-    todo!()
+    site::parse(Source::read(path)?, jiff::Timestamp::now())
 }
 
-/// Reads a sharing file against a site.
+/// Reads a sharing file against a site. Needs no credential and connects to nothing.
 pub fn load_sharing(path: &Path, site: &SiteFile) -> Result<SharingFile, Problems> {
-    let _ = (path, site);
-    todo!()
+    sharing::parse(Source::read(path)?, site)
 }
 
-/// Resolves addresses and secrets into what drivers and upstreams are started with.
+/// Resolves addresses and secrets into what drivers and upstreams are started with: reads certificates and, from the folder
+/// `credentials`, one file per `credential:NAME`, called `NAME` or `credentials_NAME` (as systemd calls the files of
+/// `LoadCredential=credentials:FOLDER`).
 pub fn wire(site: &SiteFile, sharing: &SharingFile, credentials: &Path) -> Result<Wiring, Problems> {
-    let _ = (site, sharing, credentials);
-    todo!()
+    wiring::wire(&site.plan, &sharing.plan, credentials)
 }

@@ -26,7 +26,7 @@ mod state;
 mod writer;
 
 pub use log::{LogError, LogReader};
-pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError};
+pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError, Waiting};
 pub use state::{Changes, Checkpoint, State, StateError};
 pub use writer::{Next, WriterControl};
 
@@ -52,8 +52,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How long records are kept after everything they led to is accounted for.
     pub log_retention: Duration,
-    /// The most log and outbox may take, half each. At the bound the oldest applied log segments go; products waiting for
-    /// a recipient are shed, routine before alarms, and every shed number is reported.
+    /// The most log and outbox may take, half each. At the bound the oldest applied log segments go. Products may wait in
+    /// half of the outbox's half; beyond it they are shed, routine before alarms, and every shed number is reported.
     pub budget_bytes: u64,
     /// Batches that may wait at the front door; beyond it senders wait, and polled values are counted as overload.
     pub intake_bound: usize,
@@ -97,6 +97,8 @@ pub struct Opened {
 pub struct Recovered {
     /// Position of the last record in the log.
     pub last: Position,
+    /// Records that had been applied and are not in the log any more.
+    pub lost_records: u64,
     /// Bytes of a torn tail that were cut: never acknowledged.
     pub torn_bytes: u64,
     /// Bytes of damage that were stepped over: acknowledged once, gone now.
@@ -147,13 +149,20 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let keys = Arc::new(Keys::open(folder)?);
     let log = Log::open(&folder.join("log"), &options)?;
     let (state, state_set_aside) = State::open(&folder.join("state.redb"), keys.clone())?;
-    let (outbox, outbox_new) = Outbox::open(&folder.join("outbox"), &options, keys.clone())?;
     let found = log.found();
-    let new_epoch = match (outbox_new, found.last.0, state_set_aside || found.damaged_bytes > 0) {
-        (true, 0, _) => Some("a new store".to_owned()),
-        (true, ..) => Some("the outbox was lost".to_owned()),
-        (false, _, true) => Some("a part of the store was lost".to_owned()),
-        (false, _, false) => None,
+    // What has been applied was in the log: a log that ends before it has lost its end, and its positions are used up.
+    let applied = state.checkpoint()?.map_or(Position(0), |checkpoint| checkpoint.position);
+    let lost_records = applied.0.saturating_sub(found.last.0);
+    if lost_records > 0 {
+        tracing::error!(lost_records, "the log ends before what was already applied; its end is lost");
+    }
+    let damaged = state_set_aside || found.damaged_bytes > 0 || lost_records > 0;
+    let if_new = if found.last.0 == 0 && lost_records == 0 { "a new store" } else { "the outbox was lost" };
+    let (outbox, outbox_new) = Outbox::open(&folder.join("outbox"), &options, keys.clone(), if_new)?;
+    let new_epoch = match (outbox_new, damaged) {
+        (true, _) => Some(if_new.to_owned()),
+        (false, true) => Some("a part of the store was lost".to_owned()),
+        (false, false) => None,
     };
     if let Some(reason) = &new_epoch
         && !outbox_new
@@ -161,7 +170,8 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
         outbox.begin_epoch(reason)?;
     }
     let recovered = Recovered {
-        last: found.last,
+        last: found.last.max(applied),
+        lost_records,
         torn_bytes: found.torn_bytes,
         damaged_bytes: found.damaged_bytes,
         state_set_aside,
@@ -171,7 +181,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let (records_in, records) = mpsc::channel(64);
     let clock = clock::Clock::starting_after(GatewayTime(found.last_gateway.0.max(outbox.latest_concluded().0)));
     let (situation_key, reference_key) = (keys.situation(), keys.reference());
-    let (writer, control) = Writer::new(log, keys, clock, batches, records_in, options);
+    let (writer, control) = Writer::new(log, recovered.last, outbox.clone(), keys, clock, batches, records_in, options);
     Ok(Opened { intake, records, outbox, state, control, recovered, situation_key, reference_key, writer, _lock: lock })
 }
 
@@ -190,11 +200,12 @@ impl Opened {
     /// Records that say what opening found; the first that go into the log.
     pub fn findings(&self) -> Vec<Record> {
         let mut findings = Vec::new();
+        let mut damage = |reason: String, bytes| findings.push(Record::Control(Control::LogDamage { reason, bytes }));
         if self.recovered.damaged_bytes > 0 {
-            findings.push(Record::Control(Control::LogDamage {
-                reason: "frames in the log do not check out".into(),
-                bytes: self.recovered.damaged_bytes,
-            }));
+            damage("frames in the log do not check out".into(), self.recovered.damaged_bytes);
+        }
+        if self.recovered.lost_records > 0 {
+            damage(format!("the last {} records that were applied are gone", self.recovered.lost_records), 0);
         }
         if let Some(reason) = &self.recovered.new_epoch {
             findings.push(Record::Control(Control::EpochBegan { epoch: self.outbox.epoch(), reason: reason.clone() }));

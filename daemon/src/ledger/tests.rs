@@ -324,6 +324,11 @@ fn numbers_survive_and_every_one_is_accounted_for() {
     let waiting: Vec<u64> =
         store.outbox.pending(&recipient, Lane::Live, 0, 99).unwrap().iter().map(|entry| entry.sequence).collect();
     assert_eq!(waiting, [31, 32, 34, 36, 37, 38, 39, 40]);
+    let without_bodies = store.outbox.waiting(&recipient, 31, 3);
+    assert_eq!(without_bodies.iter().map(|waiting| waiting.sequence).collect::<Vec<_>>(), [32, 34, 36]);
+    assert!(without_bodies.iter().all(|waiting| waiting.zone.as_str() == "lane-3" && waiting.lane == Lane::Live));
+    let bodies = store.outbox.entries(&recipient, &[40, 33, 31]).unwrap();
+    assert_eq!(bodies.iter().map(|entry| entry.body[0]).collect::<Vec<_>>(), [40, 31], "33 does not wait any more");
     let accounts = store.outbox.accounts(&recipient);
     assert_eq!((accounts.last_sequence, accounts.backlog, accounts.never.len()), (40, 8, 1));
     // Once everything is confirmed, old segments go; the numbers stay.
@@ -340,10 +345,39 @@ fn numbers_survive_and_every_one_is_accounted_for() {
 }
 
 #[test]
+fn why_numbering_began_anew_is_kept_until_the_recipient_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (police, desk) = (RecipientId::new("port-police").unwrap(), RecipientId::new("gate-desk").unwrap());
+    let store = Store::open(folder.path());
+    store.outbox.announced(&desk).unwrap();
+    store.stop();
+    for _ in 0..2 {
+        let store = Store::open(folder.path());
+        assert_eq!(store.outbox.to_announce(&police).as_deref(), Some("a new store"));
+        assert_eq!(store.outbox.to_announce(&desk), None);
+        // Enough for new segments: the marks at their head carry it on.
+        (1..=20).for_each(|_| {
+            let next = store.outbox.high_water(&desk).sequence + 1;
+            store.outbox.append(vec![entry(&desk, next, Class::Alarm, 1000)]).unwrap();
+            store.outbox.confirm(&desk, &[next]).unwrap();
+        });
+        store.stop();
+    }
+    fs::remove_dir_all(folder.path().join("outbox")).unwrap();
+    let store = Store::open(folder.path());
+    assert_eq!(
+        store.outbox.to_announce(&desk).as_deref(),
+        Some("a new store"),
+        "the log is empty, so the store is new"
+    );
+    store.stop();
+}
+
+#[test]
 fn beyond_the_budget_routine_goes_before_alarms_and_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let recipient = RecipientId::new("port-police").unwrap();
-    let options = Options { segment_bytes: 8192, budget_bytes: 20_000, ..Options::default() };
+    let options = Options { segment_bytes: 8192, budget_bytes: 40_000, ..Options::default() };
     let opened = open(folder.path(), options).unwrap();
     for sequence in 1..=12 {
         let class = if sequence % 2 == 0 { Class::Routine } else { Class::Alarm };
@@ -364,5 +398,154 @@ fn a_batch_without_a_receipt_is_stored_too() {
     let mut store = Store::open(folder.path());
     store.opened.offer(vec![contact("loop-a", true)]).unwrap();
     assert_eq!(store.seen(1).len(), 1);
+    store.stop();
+}
+
+fn waiting(outbox: &Outbox, recipient: &RecipientId) -> Vec<u64> {
+    outbox.pending(recipient, Lane::Live, 0, 999).unwrap().iter().map(|entry| entry.sequence).collect()
+}
+
+#[test]
+fn a_group_larger_than_a_segment_is_stored_and_the_next_one_begins_a_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipient = RecipientId::new("port-police").unwrap();
+    let store = Store::open(folder.path());
+    store.outbox.append((1..=20).map(|sequence| entry(&recipient, sequence, Class::Alarm, 1000)).collect()).unwrap();
+    store.outbox.append(vec![entry(&recipient, 21, Class::Alarm, 1000)]).unwrap();
+    store.stop();
+    let store = Store::open(folder.path());
+    assert_eq!(waiting(&store.outbox, &recipient), (1..=21).collect::<Vec<u64>>());
+    store.stop();
+}
+
+#[test]
+fn one_recipient_that_is_away_does_not_keep_everybody_elses_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let (away, here) = (RecipientId::new("customs").unwrap(), RecipientId::new("port-police").unwrap());
+    let options = Options { segment_bytes: 8192, budget_bytes: 100_000, ..Options::default() };
+    let opened = open(folder.path(), options.clone()).unwrap();
+    for sequence in 1..=300 {
+        if sequence % 30 == 1 {
+            opened.outbox.append(vec![entry(&away, sequence / 30 + 1, Class::Alarm, 1000)]).unwrap();
+        }
+        opened.outbox.append(vec![entry(&here, sequence, Class::Alarm, 1000)]).unwrap();
+        opened.outbox.confirm(&here, &[sequence]).unwrap();
+    }
+    let held = segment::list(&folder.path().join("outbox")).unwrap().len();
+    assert!(held <= 100_000 / 2 / 8192 + 2, "{held} segments");
+    drop(opened);
+    let opened = open(folder.path(), options).unwrap();
+    assert_eq!(waiting(&opened.outbox, &away), (1..=10).collect::<Vec<u64>>());
+    assert_eq!(opened.outbox.high_water(&away).sequence, 10);
+    assert_eq!(opened.outbox.high_water(&here).sequence, 300);
+    assert!(opened.outbox.accounts(&away).never.is_empty(), "nothing was lost on the way");
+}
+
+#[test]
+fn a_product_lost_to_damage_is_a_number_that_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipient = RecipientId::new("port-police").unwrap();
+    let store = Store::open(folder.path());
+    for sequence in 1..=5 {
+        store.outbox.append(vec![entry(&recipient, sequence, Class::Alarm, 500)]).unwrap();
+    }
+    store.stop();
+    let (_, path) = segment::list(&folder.path().join("outbox")).unwrap().remove(0);
+    let scan = segment::scan(&path).unwrap();
+    // The first frame is the marks; the third product is the fourth frame.
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[scan.frames[3].at as usize + 40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let store = Store::open(folder.path());
+    assert_eq!(waiting(&store.outbox, &recipient), [1, 2, 4, 5]);
+    let never = store.outbox.accounts(&recipient).never;
+    assert_eq!(
+        never.iter().map(|range| (range.first, range.last, range.why.as_str())).collect::<Vec<_>>(),
+        [(3, 3, "lost")]
+    );
+    store.stop();
+}
+
+#[test]
+fn a_log_that_ends_before_what_was_applied_gives_no_position_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path());
+    for _ in 0..10 {
+        store.store(vec![contact("loop-a", true)], None);
+    }
+    let checkpoint = Checkpoint { position: Position(10), engine: Vec::new(), outputs: 0 };
+    store.state.apply(Changes { checkpoint: Some(checkpoint), ..Changes::default() }).unwrap();
+    let epoch = store.outbox.epoch();
+    store.stop();
+    let (_, path) = segment::list(&folder.path().join("log")).unwrap().remove(0);
+    let scan = segment::scan(&path).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(scan.frames[7].at).unwrap();
+    let mut opened = open(folder.path(), Options { segment_bytes: 8192, ..Options::default() }).unwrap();
+    assert_eq!((opened.recovered.lost_records, opened.recovered.last), (3, Position(10)));
+    assert_ne!(opened.outbox.epoch(), epoch);
+    assert!(opened.findings().iter().any(|finding| matches!(finding, Record::Control(Control::LogDamage { .. }))));
+    let (intake, _records) = (opened.intake.clone(), opened.take_records());
+    let started = opened.start(Position(11));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let committed = runtime.block_on(async { intake.store(vec![contact("loop-a", false)]).await.unwrap() });
+    assert_eq!(committed.last, Position(11));
+    started.stop();
+}
+
+#[test]
+fn log_segments_go_when_applied_and_old_and_nothing_they_led_to_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipient = RecipientId::new("port-police").unwrap();
+    let options = Options { segment_bytes: 8192, log_retention: Duration::ZERO, ..Options::default() };
+    let mut opened = open(folder.path(), options).unwrap();
+    let (intake, outbox, control) = (opened.intake.clone(), opened.outbox.clone(), opened.control.clone());
+    let mut records = opened.take_records();
+    let started = opened.start(Position(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut last = Position(0);
+    let mut store = |batches: usize| {
+        for _ in 0..batches {
+            let batch = (0..20).map(|i| contact("loop-a", i % 2 == 0)).collect();
+            last = runtime.block_on(async { intake.store(batch).await.unwrap() }).last;
+            while records.try_recv().is_ok() {}
+        }
+        last
+    };
+    let segments = || segment::list(&folder.path().join("log")).unwrap().len();
+    let applied = store(60);
+    let before = segments();
+    assert!(before > 3, "several segments, none applied");
+    // Concluded at the beginning of time: everything in the log is younger.
+    outbox.append(vec![entry(&recipient, 1, Class::Alarm, 100)]).unwrap();
+    control.applied(applied);
+    store(1);
+    assert!(segments() >= before, "a product still waits");
+    outbox.confirm(&recipient, &[1]).unwrap();
+    store(1);
+    assert!(segments() < before);
+    let oldest = segment::list(&folder.path().join("log")).unwrap()[0].0;
+    assert!(oldest <= applied.0 + 1, "nothing goes that was not applied");
+    started.stop();
+}
+
+#[test]
+fn a_torn_tail_was_never_acknowledged_and_its_positions_are_given_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path());
+    for _ in 0..5 {
+        store.store(vec![contact("loop-a", true)], None);
+    }
+    store.stop();
+    let (_, path) = segment::list(&folder.path().join("log")).unwrap().remove(0);
+    let scan = segment::scan(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    // A sixth frame that got no further than its head.
+    bytes[scan.end as usize..][..8].copy_from_slice(&[200, 0, 0, 0, 1, 2, 3, 4]);
+    fs::write(&path, bytes).unwrap();
+    let mut store = Store::open(folder.path());
+    assert!(store.recovered.torn_bytes > 0);
+    assert_eq!((store.recovered.damaged_bytes, store.recovered.last), (0, Position(5)));
+    assert_eq!(store.seen(5).len(), 5);
+    assert_eq!(store.store(vec![contact("loop-a", false)], None).last, Position(6));
     store.stop();
 }

@@ -10,6 +10,7 @@ use super::{
     drop_ballast,
     keys::Keys,
     log::{self, Log, LogReader, Mark, SyncFailed},
+    outbox::Outbox,
     segment::Group,
 };
 use quaywatch_drivers::intake::{Batch, Committed};
@@ -79,6 +80,8 @@ impl WriterControl {
 /// The writer before it has a thread.
 pub(super) struct Writer {
     log: Log,
+    outbox: Outbox,
+    written: Written,
     keys: Arc<Keys>,
     clock: Arc<Clock>,
     batches: mpsc::Receiver<Batch>,
@@ -100,8 +103,11 @@ const IDLE_BEAT: Duration = Duration::from_secs(10);
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 impl Writer {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one store, put together in one place")]
     pub(super) fn new(
         log: Log,
+        last: Position,
+        outbox: Outbox,
         keys: Arc<Keys>,
         clock: Clock,
         batches: mpsc::Receiver<Batch>,
@@ -121,9 +127,10 @@ impl Writer {
             beat: beat.clone(),
             clock: clock.clone(),
         };
-        let last = log.found().last;
         let writer = Self {
             log,
+            outbox,
+            written: Written::default(),
             keys,
             clock,
             batches,
@@ -293,17 +300,20 @@ impl Writer {
         }
     }
 
-    fn count(&self, group: &Forming, sync: Duration) {
+    fn count(&mut self, group: &Forming, sync: Duration) {
         metrics::counter!("quaywatch_log_bytes_written_total").increment(group.frames.len() as u64);
         metrics::counter!("quaywatch_log_records_total").increment(group.records.len() as u64);
         metrics::counter!("quaywatch_log_observations_total").increment(group.observations);
         metrics::counter!("quaywatch_log_syncs_total").increment(1);
         metrics::histogram!("quaywatch_log_sync_seconds").record(sync.as_secs_f64());
+        self.written.count(group.observations);
     }
 
     fn trim(&mut self, now: WallTime) {
         let applied = Position(self.applied.load(Ordering::Relaxed));
-        let keep_from = now.before(self.options.log_retention);
+        // Kept, too, for as long as anything it led to waits for its recipient.
+        let retained = now.before(self.options.log_retention);
+        let keep_from = self.outbox.oldest_waiting().map_or(retained, |oldest| oldest.min(retained));
         if let Err(why) = self.log.trim(applied, keep_from, self.options.budget_bytes / 2) {
             tracing::warn!(%why, "an old log segment could not be removed");
         }
@@ -353,6 +363,40 @@ struct Forming {
     observations: u64,
     records: Vec<Stamped>,
     receipts: Vec<(oneshot::Sender<Committed>, Position)>,
+}
+
+/// What storing an observation costs the disk: everything the process wrote (log, outbox, state) by the number stored, as
+/// the kernel counts it. Looked up seldom: it is a file in `/proc`.
+#[derive(Debug, Default)]
+struct Written {
+    observations: u64,
+    looked: Option<(Instant, u64)>,
+}
+
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+impl Written {
+    fn count(&mut self, observations: u64) {
+        self.observations += observations;
+        match self.looked {
+            None => self.looked = bytes_written().map(|bytes| (Instant::now(), bytes)),
+            Some((when, began)) if when.elapsed() >= LOOK_AGAIN && self.observations > 0 => {
+                if let Some(bytes) = bytes_written() {
+                    let each = bytes.saturating_sub(began) as f64 / self.observations as f64;
+                    metrics::gauge!("quaywatch_bytes_written_per_observation").set(each);
+                }
+                self.looked = Some((Instant::now(), began));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Bytes this process caused to be written to storage, by `/proc/self/io` (proc(5)); `None` where that is not to be had.
+fn bytes_written() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/io").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "))?;
+    line.trim().parse().ok()
 }
 
 fn is_full(error: &io::Error) -> bool {

@@ -1,41 +1,67 @@
 //! OpenALPR and Rekor Scout (<https://docs.rekor.ai>): `alpr_group` (times in milliseconds), the older `alpr_results` (seconds in
 //! old versions, milliseconds in newer), and `heartbeat`, whose stream addresses may hold passwords and are not read.
 
-use super::candidates;
-use crate::json::{Undecodable, at, expected, parse, score};
+use super::{MOST_READS, candidates, plate_text};
+use crate::json::{Undecodable, at, expected, parse};
 use quaywatch_schemas::{
     NoData, Observation, Private, Reading, SensorId, WallTime,
     observation::{Health, Media, Plate, SourceId, SourceTime},
+    units::Probability,
 };
 use serde_json::Value;
 use std::time::Duration;
 
-/// Decodes a webhook's JSON. Messages of other cameras give nothing.
+/// Decodes a webhook's JSON. Messages of other cameras give nothing; a result that cannot be read is left out if another of
+/// the same message can.
 pub fn decode(camera: &str, sensor: &SensorId, payload: &[u8]) -> Result<Vec<Observation>, Undecodable> {
     let message = parse(payload)?;
     match at(&message, "/data_type")?.as_str() {
         Some("heartbeat") => Ok(heartbeat(camera, sensor, &message)),
-        Some("alpr_group") if is_of(camera, &message) => {
-            let best = message.pointer("/best_plate").unwrap_or(&Value::Null);
-            let text = message.pointer("/best_plate_number").or_else(|| best.pointer("/plate"));
-            let confidence = message.pointer("/best_confidence").or_else(|| best.pointer("/confidence"));
-            let from = time(&message, "/epoch_start")?;
-            let to = time(&message, "/epoch_end").unwrap_or(from);
-            let id = message.pointer("/best_uuid").and_then(Value::as_str);
-            Ok(vec![read(camera, sensor, best, text, confidence, (from, to), id, "/best_plate_number")?])
+        Some("alpr_group" | "alpr_results") if !is_of(camera, &message) => {
+            at(&message, "/camera_id").map(|_| Vec::new())
         }
-        Some("alpr_results") if is_of(camera, &message) => {
-            let at_time = time(&message, "/epoch_time")?;
-            let results = at(&message, "/results")?.as_array().ok_or_else(|| expected("/results", "a list"))?;
-            let id = message.pointer("/uuid").and_then(Value::as_str);
-            let reads = results.iter().take(16).map(|result| {
-                let (text, confidence) = (result.pointer("/plate"), result.pointer("/confidence"));
-                read(camera, sensor, result, text, confidence, (at_time, at_time), id, "/results/…/plate")
-            });
-            reads.collect()
-        }
-        Some("alpr_group" | "alpr_results") => Ok(Vec::new()),
+        Some("alpr_group") => group(camera, sensor, &message).map(|read| vec![read]),
+        Some("alpr_results") => results(camera, sensor, &message),
         _ => Err(expected("/data_type", "alpr_group, alpr_results or heartbeat")),
+    }
+}
+
+fn group(camera: &str, sensor: &SensorId, message: &Value) -> Result<Observation, Undecodable> {
+    let best = message.pointer("/best_plate").unwrap_or(&Value::Null);
+    let text = message.pointer("/best_plate_number").or_else(|| best.pointer("/plate"));
+    let text = text.and_then(plate_text).ok_or_else(|| expected("/best_plate_number", "a plate"))?;
+    let confidence = message.pointer("/best_confidence").or_else(|| best.pointer("/confidence"));
+    let from = time(message, "/epoch_start")?;
+    let to = time(message, "/epoch_end").unwrap_or(from).max(from);
+    let id = message.pointer("/best_uuid").and_then(Value::as_str).unwrap_or_default();
+    let plate = plate(best, text, confidence);
+    Ok(observation(
+        camera,
+        sensor,
+        plate,
+        SourceId::of(sensor, &[id.as_bytes(), &from.0.to_le_bytes(), text.as_bytes()]),
+        (from, to),
+    ))
+}
+
+fn results(camera: &str, sensor: &SensorId, message: &Value) -> Result<Vec<Observation>, Undecodable> {
+    let at_time = time(message, "/epoch_time")?;
+    let results = at(message, "/results")?.as_array().ok_or_else(|| expected("/results", "a list"))?;
+    let id = message.pointer("/uuid").and_then(Value::as_str).unwrap_or_default();
+    let mut observations = Vec::new();
+    let mut refused = None;
+    for (index, result) in results.iter().take(MOST_READS).enumerate() {
+        let Some(text) = result.pointer("/plate").and_then(plate_text) else {
+            refused = Some(expected(&format!("/results/{index}/plate"), "a plate"));
+            continue;
+        };
+        let source_id = SourceId::of(sensor, &[id.as_bytes(), &at_time.0.to_le_bytes(), text.as_bytes()]);
+        let plate = plate(result, text, result.pointer("/confidence"));
+        observations.push(observation(camera, sensor, plate, source_id, (at_time, at_time)));
+    }
+    match refused {
+        Some(why) if observations.is_empty() => Err(why),
+        _ => Ok(observations),
     }
 }
 
@@ -47,38 +73,32 @@ fn is_of(camera: &str, message: &Value) -> bool {
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "the places a read can be in differ between the two messages")]
-fn read(
-    camera: &str,
-    sensor: &SensorId,
-    result: &Value,
-    text: Option<&Value>,
-    confidence: Option<&Value>,
-    (from, to): (WallTime, WallTime),
-    id: Option<&str>,
-    place: &str,
-) -> Result<Observation, Undecodable> {
-    let text = text.and_then(Value::as_str).filter(|text| !text.is_empty() && text.len() <= 32);
-    let text = text.ok_or_else(|| expected(place, "a text"))?;
+fn plate(result: &Value, text: &str, confidence: Option<&Value>) -> Plate {
     let others = result.pointer("/candidates").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let others = others
-        .iter()
-        .filter_map(|other| Some((other.pointer("/plate")?.as_str()?, other.pointer("/confidence").and_then(percent))));
-    let plate = Plate {
+    let others = others.iter().filter_map(|other| {
+        Some((plate_text(other.pointer("/plate")?)?, other.pointer("/confidence").and_then(percent)))
+    });
+    Plate {
         text: Private::clear(text.to_uppercase()),
         confidence: confidence.and_then(percent),
         candidates: candidates(others, text),
         region: None,
-    };
-    Ok(Observation {
-        source_id: Some(SourceId::of(
-            sensor,
-            &[id.unwrap_or_default().as_bytes(), &from.0.to_le_bytes(), text.as_bytes()],
-        )),
+    }
+}
+
+fn observation(
+    camera: &str,
+    sensor: &SensorId,
+    plate: Plate,
+    source_id: SourceId,
+    (from, to): (WallTime, WallTime),
+) -> Observation {
+    Observation {
+        source_id: Some(source_id),
         observed_at: Some(SourceTime { at: from, uncertainty_ms: 0 }),
         media: Some(Media { camera: camera.into(), from: from.before(AROUND), to: to.after(AROUND) }),
         ..Observation::live(sensor.clone(), Reading::Plate(plate))
-    })
+    }
 }
 
 fn heartbeat(camera: &str, sensor: &SensorId, message: &Value) -> Vec<Observation> {
@@ -93,11 +113,8 @@ fn heartbeat(camera: &str, sensor: &SensorId, message: &Value) -> Vec<Observatio
 }
 
 /// Scores are in percent throughout.
-fn percent(value: &Value) -> Option<quaywatch_schemas::units::Probability> {
-    value
-        .as_f64()
-        .filter(|percent| *percent > 1.0)
-        .map_or_else(|| score(value), |percent| quaywatch_schemas::units::Probability::new(percent / 100.0).ok())
+fn percent(value: &Value) -> Option<Probability> {
+    Probability::new(value.as_f64()? / 100.0).ok()
 }
 
 /// A time in milliseconds, or in seconds where the number is too small for milliseconds of this century.
@@ -107,4 +124,5 @@ fn time(message: &Value, pointer: &str) -> Result<WallTime, Undecodable> {
     WallTime::from_seconds(seconds).ok_or_else(|| expected(pointer, "a time in milliseconds"))
 }
 
+/// A little before and after what the camera itself says.
 const AROUND: Duration = Duration::from_secs(3);

@@ -1,8 +1,36 @@
-//! Modbus TCP and RTU. Read-only: no write function exists in the daemon.
+//! Modbus TCP and RTU. Read-only: no write function exists in the daemon; `link` is the one file that talks to
+//! tokio-modbus, and it can say four things, all of them reads.
+//!
+//! | Story | File | Pure |
+//! |---|---|---|
+//! | which reads fetch the points | [`plan`] | yes |
+//! | what registers and bits mean | [`decode`] | yes |
+//! | who is asked next, who has to wait | `schedule` | yes |
+//! | what an answer, a refusal or silence does to a device's reads | `polled` | yes |
+//! | what is news and what could not be handed over | `report` | yes |
+//! | the connection, and what goes wrong on it | `link` | no |
+//! | the loop | `run` | no |
+//!
+//! **Identity.** Each observation's id is a hash over its sensor, this run of the connection (random) and the number of the
+//! request that brought it, so an observation handed over twice is one observation; nothing is repeated over a restart.
+//!
+//! **Time.** A device has no clock, so the poll's time is claimed: the middle of the request, give or take half of it. Of a
+//! contact or counter that changed it is only known that it did so since the poll before, so what is claimed is the middle
+//! between the two, give or take half the distance.
 
-use crate::{by_exception::Reporting, line::Line, serial};
+pub mod decode;
+mod link;
+pub mod plan;
+mod polled;
+mod report;
+mod run;
+mod schedule;
+
+pub use run::run;
+
+use crate::{by_exception::Reporting, serial};
 use quaywatch_schemas::{SensorId, units::Unit as UcumUnit};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// What one connection leads to. Many PLCs take one client per port, so lines that share it share the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +86,28 @@ pub struct Fixed {
     pub start: u16,
     /// How many.
     pub count: u16,
+}
+
+impl Place {
+    /// In which area it is.
+    pub fn area(&self) -> Area {
+        match self {
+            Self::Bit { area, .. } => Area::Bits(*area),
+            Self::Register { area, .. } => Area::Registers(*area),
+        }
+    }
+}
+
+impl fmt::Display for Area {
+    /// As the site file names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bits(BitArea::Coils) => "coil",
+            Self::Bits(BitArea::DiscreteInputs) => "discrete",
+            Self::Registers(RegisterArea::Holding) => "holding",
+            Self::Registers(RegisterArea::Input) => "input",
+        })
+    }
 }
 
 /// Any of the four areas.
@@ -124,9 +174,12 @@ pub enum Format {
     Bit(u8),
 }
 
-/// The order of a value's bytes on the wire, named by where the bytes A (most significant) to D of a 32-bit value are. 64-bit
-/// values go by the same rule: the second letter pair says whether words are swapped, the order within a pair whether bytes
-/// are.
+/// The order of a value's bytes on the wire, named by where the bytes A (most significant) to D of a 32-bit value are. The
+/// other widths go by the same rule: the second letter pair says whether words are swapped (64 bits: the lowest word comes
+/// first), the order within a pair whether bytes are (16 bits: `BADC` and `DCBA` swap the two).
+///
+/// The 32-bit float 123456.0 is 0x47F12000 and on the wire: `ABCD` 47F1 2000, `CDAB` 2000 47F1, `BADC` F147 0020, `DCBA`
+/// 0020 F147. Other software uses the same four names for other orders; these are our definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
     /// Big-endian, as the protocol has single registers.
@@ -148,7 +201,8 @@ pub enum Gives {
         /// For contacts that are closed when nothing is there.
         inverted: bool,
     },
-    /// A counter; a step down is a wrap at the format's width if it is near it, else a restart of the device.
+    /// A counter; a step down is a wrap at the format's width if it is near it, else a restart of the device. What is said
+    /// is a total that goes on over both. Of a bit, the rising edges that polls have seen.
     Count,
     /// A physical quantity.
     Measure(Measured),
@@ -191,10 +245,4 @@ pub struct RegisterBit {
     pub bit: u8,
     /// Whether it counts when set or when clear.
     pub set: bool,
-}
-
-/// Reads all devices of a connection, each under its own line's name, until all are asked to stop.
-pub async fn run(connection: Connection, devices: Vec<(Line, Device)>) {
-    let _ = (connection, devices);
-    todo!()
 }

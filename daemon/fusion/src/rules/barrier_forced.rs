@@ -1,7 +1,8 @@
 //! Barrier forced: the arm left its closed position and nobody granted it.
 //!
 //! A controller may report the grant after the arm, so the rule waits a moment before it speaks. If the grant signal could
-//! not have spoken, an opening without it says nothing: the situation is *unknown*, and the silent sensor is its own finding.
+//! not have spoken all the while, an opening without it says nothing: it is *unknown*, and the silent sensor is its own
+//! finding. An arm that is found open when the gateway or its line comes back has not been forced by that.
 
 use super::{Here, Kind, Look, Rule, Seen};
 use crate::{
@@ -28,17 +29,24 @@ pub(super) const KIND: Kind = Kind {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct BarrierForced {
     granted: Option<GatewayTime>,
-    unexplained: Option<Opening>,
+    closed: Option<GatewayTime>,
+    opening: Option<Opening>,
     life: Life,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Opening {
     at: WallTime,
+    gateway: GatewayTime,
     position: Position,
     sensor: SensorId,
-    judged_at: GatewayTime,
+    closed: Option<WallTime>,
+    /// When it is judged; `None` once it was, or was granted.
+    judged_at: Option<GatewayTime>,
 }
+
+/// An arm that is open again this soon has not moved; its switch bounced.
+const BOUNCE: Duration = Duration::from_secs(1);
 
 impl Rule for BarrierForced {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
@@ -46,23 +54,22 @@ impl Rule for BarrierForced {
         match event {
             LaneEvent::Granted { gateway, .. } => {
                 self.granted = Some(*gateway);
-                self.explain(here);
+                self.explain();
             }
-            LaneEvent::Opened { at, position, sensor } => {
-                let lasts = here.site.rules.tailgating.as_ref().map(|rule| rule.settings.grant_lasts);
-                let lasts = lasts.unwrap_or(GRANT_LASTS);
-                if self.granted.is_none_or(|granted| here.now.since(granted) > lasts) {
-                    let judged_at = here.now.after(wait(here));
-                    self.unexplained =
-                        Some(Opening { at: *at, position: *position, sensor: sensor.clone(), judged_at });
-                }
-            }
+            LaneEvent::Opened { at, position, sensor } => self.open(*at, *position, sensor, here),
             LaneEvent::Closed { at } => {
-                self.granted = None;
-                if let Some(mut draft) = self.draft(here).filter(|_| self.life.is_open()) {
-                    draft.until = Some(*at);
+                self.closed = Some(here.now);
+                // A grant from before this opening is used up; a fresh one is meant to open the arm again.
+                let fresh = wait(here);
+                self.granted = self.granted.filter(|granted| here.now.since(*granted) <= fresh);
+                if let Some(opening) = &mut self.opening {
+                    opening.closed = Some(*at);
+                }
+                if self.life.is_open()
+                    && let Some(draft) = self.draft(here)
+                {
                     self.life.end(here, Phase::Closed, draft);
-                    self.unexplained = None;
+                    self.opening = None;
                 }
             }
             _ => {}
@@ -70,60 +77,93 @@ impl Rule for BarrierForced {
     }
 
     fn fire(&mut self, here: &mut Here<'_>) {
-        let Some(opening) = &mut self.unexplained else { return };
-        let first = opening.position;
-        // Judged once; what follows is a grant after all, or the arm closing.
-        opening.judged_at = GatewayTime(u64::MAX);
-        if here.all_healthy(Role::Grant).is_some()
-            && let Some(draft) = self.draft(here)
-        {
-            self.life.say(here, first, draft);
+        let Some(opening) = &mut self.opening else { return };
+        opening.judged_at = None;
+        let (first, from, closed) = (opening.position, opening.gateway, opening.closed.is_some());
+        if here.could_speak_since(Role::Grant, from).is_none() {
+            self.opening = None;
+            return;
+        }
+        let Some(draft) = self.draft(here) else { return };
+        self.life.say(here, first, draft.clone());
+        if closed {
+            self.life.end(here, Phase::Closed, draft);
+            self.opening = None;
         }
     }
 
     fn next_due(&self, _: &Look<'_>) -> Option<GatewayTime> {
-        self.unexplained.as_ref().map(|opening| opening.judged_at).filter(|at| at.0 < u64::MAX)
+        self.opening.as_ref().and_then(|opening| opening.judged_at)
+    }
+
+    fn stop(&mut self, here: &mut Here<'_>) {
+        if let Some(draft) = self.draft(here) {
+            self.life.give_up(here, draft);
+        }
     }
 }
 
-/// The default of tailgating's `grant-lasts`, where that rule is not run.
-const GRANT_LASTS: Duration = Duration::from_secs(60);
-
 impl BarrierForced {
-    fn explain(&mut self, here: &mut Here<'_>) {
-        if self.life.is_open()
-            && let Some(draft) = self.draft(here)
-        {
-            self.life.end(here, Phase::Retracted, draft);
+    fn open(&mut self, at: WallTime, position: Position, sensor: &SensorId, here: &Here<'_>) {
+        if self.closed.take().is_some_and(|closed| here.now.since(closed) < BOUNCE) {
+            if let Some(opening) = &mut self.opening {
+                opening.closed = None;
+            }
+            return;
         }
-        self.unexplained = None;
+        if self.granted.is_some_and(|granted| here.now.since(granted) <= wait(here)) || self.life.is_open() {
+            return;
+        }
+        self.opening = Some(Opening {
+            at,
+            gateway: here.now,
+            position,
+            sensor: sensor.clone(),
+            closed: None,
+            judged_at: Some(here.now.after(wait(here))),
+        });
+    }
+
+    /// A grant that is read before the opening is judged explains it; later it is another vehicle's, or an excuse.
+    fn explain(&mut self) {
+        if self.opening.as_ref().is_some_and(|opening| opening.judged_at.is_some()) {
+            self.opening = None;
+        }
     }
 
     fn draft(&self, here: &Here<'_>) -> Option<Draft> {
-        let opening = self.unexplained.as_ref()?;
+        let opening = self.opening.as_ref()?;
         let mut draft = Draft::new(
             Phrase::words("the barrier opened without a grant"),
             Phrase::words("The arm was opened by hand, by force or by a fault."),
             0.01,
             opening.at,
         );
+        draft.until = opening.closed;
         draft.severity = Severity::Severe;
         draft.answer_within = Some(Duration::from_secs(180));
         draft.said(here, &opening.sensor, &[opening.position], Phrase::words("left its closed position"), 3.0);
-        for sensor in here.all_healthy(Role::Grant).unwrap_or_default() {
-            draft.absent(here, &sensor, Phrase::words("no grant, although it could have said so"), 4.0);
+        for (sensor, _) in here.site.sensors_with(here.zone_id, Role::Grant) {
+            draft.absent(here, sensor, Phrase::words("no grant, although it could have said so"), 3.0);
         }
         draft.facts = vec![
             Phrase::words("The arm left its closed position")
                 .detail(FieldClass::Method, Phrase::words(" at ").at(opening.at))
                 .then("; no passage was granted."),
         ];
-        draft.act(FieldClass::Public, Phrase::words("Look at the lane; close it until the arm has been seen to."));
+        if opening.closed.is_some() {
+            draft.facts.push(Phrase::words("The arm is closed again."));
+        }
+        draft.act(
+            FieldClass::Public,
+            Phrase::words("Look at the lane."),
+            Phrase::words("Look at the lane; keep it closed until the arm has been seen to."),
+        );
         draft.alternatives = vec![Alternative {
             text: Phrase::words("the arm was opened for maintenance"),
             probability: 1.0 - draft.probability(),
         }];
-        draft.note_missing(here, &[Role::PlateFront, Role::PlateRear]);
+        draft.note_missing(here, &[Role::LoopExit, Role::PlateFront, Role::PlateRear]);
         Some(draft)
     }
 }

@@ -4,6 +4,8 @@
 //! lane, asks to be woken at times of its own, and says what it concludes through a [`crate::evidence::Life`]. It decides
 //! nothing about who is told.
 
+mod conditions;
+
 use crate::{
     evidence::{Draft, situation},
     health::{Change, Memory, SensorHealth},
@@ -14,7 +16,7 @@ use alloc::{collections::BTreeMap, vec::Vec};
 use quaywatch_schemas::{
     GatewayTime, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
     observation::Media,
-    site::{Sensor, Zone, ZoneKind, rules::Mode},
+    site::{Role, Sensor, Zone, ZoneKind, rules::Mode},
     situation::{Phase, SituationId},
     time::ClockQuality,
 };
@@ -40,6 +42,8 @@ pub(crate) trait Rule {
     fn fire(&mut self, here: &mut Here<'_>);
     /// The next time it asks for.
     fn next_due(&self, here: &Look<'_>) -> Option<GatewayTime>;
+    /// It is no longer run here: closes what it said. Rules that say nothing that stays open have nothing to do.
+    fn stop(&mut self, _: &mut Here<'_>) {}
 }
 
 /// What a rule is shown.
@@ -82,6 +86,8 @@ pub(crate) struct Here<'a> {
     pub(crate) mode: Mode,
     pub(crate) key: &'a [u8; 32],
     pub(crate) model: &'a str,
+    /// The record that is looked at, or the last one before a deadline.
+    pub(crate) position: Position,
     pub(crate) clock: ClockQuality,
     /// Wall minus gateway time, in nanoseconds.
     pub(crate) wall_offset: i64,
@@ -105,7 +111,7 @@ impl Here<'_> {
     }
 
     /// The zone's sensors of a role that could not have spoken, why and since when.
-    pub(crate) fn unhealthy(&self, role: quaywatch_schemas::site::Role) -> Vec<(SensorId, NoData, Option<WallTime>)> {
+    pub(crate) fn unhealthy(&self, role: Role) -> Vec<(SensorId, NoData, Option<WallTime>)> {
         let all = self.site.sensors_with(self.zone_id, role);
         all.filter_map(|(sensor, _)| match self.health(sensor) {
             SensorHealth::Healthy => None,
@@ -115,18 +121,15 @@ impl Here<'_> {
         .collect()
     }
 
-    /// The zone's sensors of a role, if there are some and all of them could have spoken.
-    pub(crate) fn all_healthy(&self, role: quaywatch_schemas::site::Role) -> Option<Vec<SensorId>> {
-        let all: Vec<SensorId> = self.site.sensors_with(self.zone_id, role).map(|(id, _)| id.clone()).collect();
-        (!all.is_empty() && all.iter().all(|sensor| self.health(sensor).is_healthy())).then_some(all)
-    }
-
-    /// Minute of the site's local day.
-    pub(crate) fn local_minute(&self, at: WallTime) -> u16 {
-        let offset =
-            self.site.utc_offsets.iter().rev().find(|offset| offset.from <= at).map_or(0, |offset| offset.seconds);
-        let seconds = at.0.div_euclid(1_000_000_000) + i64::from(offset);
-        (seconds.rem_euclid(86_400) / 60) as u16
+    /// The zone's sensors of a role, if there are some and all of them could have spoken at any time from `from` on: only
+    /// then does their absence say anything.
+    pub(crate) fn could_speak_since(&self, role: Role, from: GatewayTime) -> Option<Vec<SensorId>> {
+        let could = |(id, spec): (&SensorId, &Sensor)| {
+            let memory = self.sensors.get(id).filter(|memory| memory.could_speak_since(spec, from, self.now));
+            memory.map(|_| id.clone())
+        };
+        let all: Option<Vec<SensorId>> = self.site.sensors_with(self.zone_id, role).map(could).collect();
+        all.filter(|all| !all.is_empty())
     }
 
     pub(crate) fn put_out(&mut self, id: SituationId, revision: u32, phase: Phase, draft: Draft) {
@@ -163,6 +166,9 @@ macro_rules! rules {
                 })*
                 machines
             }
+
+            /// The kinds of all rules.
+            pub(crate) const KINDS: &'static [&'static Kind] = &[$(&$module::KIND),*];
 
             pub(crate) fn kind(&self) -> &'static Kind {
                 match self { $(Self::$machine(_) => &$module::KIND),* }

@@ -7,11 +7,11 @@ use super::{Here, Kind, Look, Rule, Seen};
 use crate::{
     evidence::{Draft, Life},
     lane::{LaneEvent, Vehicle},
-    plates::{self, Posterior},
+    plates::{self, Posterior, Read},
 };
 use alloc::{format, vec, vec::Vec};
 use quaywatch_schemas::{
-    FieldClass, GatewayTime, Private,
+    FieldClass, GatewayTime, Private, SensorId, WallTime,
     site::{Role, ZoneKind},
     situation::{Alternative, IdentityKind, Phrase, Severity, Subject, SubjectIdentity, Urgency},
 };
@@ -44,14 +44,11 @@ impl Rule for Passage {
 }
 
 fn draft(vehicle: &Vehicle, here: &mut Here<'_>) -> Draft {
-    let plate = identify(vehicle, here);
-    // Loops see more than 99 of 100 vehicles; before them nothing says that one is there.
+    let plate = identify(&vehicle.reads, vehicle.entered, here);
+    // Two loops and a grant on one controller together reach what a failure domain may prove.
     let mut draft = Draft::new(
         Phrase::words("a vehicle passed"),
-        Phrase::words(match vehicle.granted {
-            Some(_) => "A vehicle passed on a grant.",
-            None => "A vehicle passed; no grant for it was seen.",
-        }),
+        Phrase::words(assessment(vehicle, here)),
         0.1,
         vehicle.entered,
     );
@@ -59,11 +56,17 @@ fn draft(vehicle: &Vehicle, here: &mut Here<'_>) -> Draft {
     draft.urgency = Urgency::Past;
     draft.until = vehicle.left.map(|(at, _)| at);
     for (sensor, position) in &vehicle.loops {
-        draft.said(here, sensor, &[*position], Phrase::words("a vehicle"), 3.0);
+        draft.said(here, sensor, &[*position], Phrase::words("a vehicle"), 2.5);
     }
     if let Some((sensor, position)) = &vehicle.granted {
         draft.said(here, sensor, &[*position], Phrase::words("passage granted"), 1.0);
     }
+    let granted = if vehicle.granted.is_some() { " on a grant" } else { "" };
+    draft.facts.push(
+        Phrase::words(format!("A vehicle passed{granted}"))
+            .detail(FieldClass::Method, Phrase::words(" from ").at(vehicle.entered))
+            .then("."),
+    );
     if let Some((mass, sensor, position)) = &vehicle.mass {
         draft.said(here, sensor, &[*position], Phrase::words(format!("{mass:.0} kg")), 1.5);
         draft.facts.push(Phrase::words(format!("It weighed {mass:.0} kg.")));
@@ -71,27 +74,32 @@ fn draft(vehicle: &Vehicle, here: &mut Here<'_>) -> Draft {
     if let Some(plate) = &plate {
         say_plate(vehicle, plate, here, &mut draft);
     }
-    let granted = if vehicle.granted.is_some() { " on a grant" } else { "" };
-    draft.facts.insert(
-        0,
-        Phrase::words(format!("A vehicle passed{granted}"))
-            .detail(FieldClass::Method, Phrase::words(" from ").at(vehicle.entered))
-            .then("."),
-    );
-    draft.note_missing(here, &[Role::PlateFront, Role::PlateRear, Role::WeightGross, Role::Grant]);
+    draft.note_missing(here, &[Role::LoopApproach, Role::PlateFront, Role::PlateRear, Role::WeightGross, Role::Grant]);
     draft.subjects.push(subject("vehicle", vehicle, plate.as_ref()));
     draft.media = vehicle.media.clone();
     draft
 }
 
+fn assessment(vehicle: &Vehicle, here: &Here<'_>) -> &'static str {
+    let grants = here.site.sensors_with(here.zone_id, Role::Grant).next().is_some();
+    match vehicle.granted {
+        Some(_) => "A vehicle passed on a grant.",
+        None if !grants => "A vehicle passed.",
+        None if here.unhealthy(Role::Grant).is_empty() => "A vehicle passed; no grant for it was seen.",
+        None => "A vehicle passed; whether it had a grant is unknown.",
+    }
+}
+
 fn say_plate(vehicle: &Vehicle, plate: &Posterior, here: &Here<'_>, draft: &mut Draft) {
-    let mut sensors: Vec<_> = vehicle.reads.iter().map(|read| &read.sensor).collect();
-    sensors.dedup();
-    for sensor in sensors {
-        let reads = vehicle.reads.iter().filter(|read| read.sensor == *sensor);
-        let positions: Vec<_> = reads.map(|read| read.position).collect();
-        let said = Phrase::words("plate ").value(FieldClass::QuasiIdentity, Private::clear(plate.best.clone()));
-        draft.said(here, sensor, &positions, said, 1.0);
+    for sensor in read_by(&vehicle.reads) {
+        let reads = || vehicle.reads.iter().filter(|read| read.sensor == sensor);
+        let positions: Vec<_> = reads().map(|read| read.position).collect();
+        // Each camera is quoted with its own read: who may have this one only must not learn what another read.
+        let Some(best) = reads().reduce(|best, read| if read.confidence > best.confidence { read } else { best }) else {
+            continue;
+        };
+        let said = Phrase::words("plate ").value(FieldClass::QuasiIdentity, Private::clear(best.text.clone()));
+        draft.said(here, &sensor, &positions, said, 1.0);
     }
     for (other, probability) in &plate.others {
         let text = Phrase::words("the plate is ").value(FieldClass::QuasiIdentity, Private::clear(other.clone()));
@@ -99,23 +107,28 @@ fn say_plate(vehicle: &Vehicle, plate: &Posterior, here: &Here<'_>, draft: &mut 
     }
 }
 
-/// Which plate a vehicle has, over its reads and the bookings that hold here now.
-pub(super) fn identify(vehicle: &Vehicle, here: &Here<'_>) -> Option<Posterior> {
-    let bookings = here.statements.bookings(here.site, here.zone_id, vehicle.entered);
-    plates::posterior(&vehicle.reads, bookings.filter_map(|(booking, _)| booking.plate.as_clear()))
+/// Which plate reads are of, with the bookings that held here at a moment.
+pub(super) fn identify(reads: &[Read], at: WallTime, here: &Here<'_>) -> Option<Posterior> {
+    let bookings = here.statements.bookings(here.site, here.zone_id, at);
+    plates::posterior(reads, bookings.filter_map(|(booking, _)| booking.plate.as_clear()))
+}
+
+/// Who read, in name order.
+pub(super) fn read_by(reads: &[Read]) -> Vec<SensorId> {
+    let mut read_by: Vec<_> = reads.iter().map(|read| read.sensor.clone()).collect();
+    read_by.sort();
+    read_by.dedup();
+    read_by
 }
 
 /// A vehicle as a subject.
 pub(super) fn subject(role: &str, vehicle: &Vehicle, plate: Option<&Posterior>) -> Subject {
-    let mut read_by: Vec<_> = vehicle.reads.iter().map(|read| read.sensor.clone()).collect();
-    read_by.sort();
-    read_by.dedup();
     let identities = plate.map(|plate| SubjectIdentity {
         kind: IdentityKind::Plate,
         value: Private::clear(plate.best.clone()),
         probability: plate.probability,
         alternatives: plate.others.iter().map(|(other, _)| Private::clear(other.clone())).collect(),
-        read_by,
+        read_by: read_by(&vehicle.reads),
     });
     Subject { role: role.into(), identities: identities.map_or_else(Vec::new, |identity| vec![identity]) }
 }

@@ -1,9 +1,14 @@
 //! Sensor silent: a sensor stopped saying what it should, or said why it cannot.
 //!
-//! Silence is an event. It is said per sensor, once, and ends when the sensor speaks again.
+//! Silence is an event. It is said per sensor, once, and ends when the sensor speaks again. What a sensor says of itself
+//! counts at once; a line that reports a time-out or a value that cannot be has to go on doing so for a while, because single
+//! ones are everyday on a serial bus.
 
 use super::{Here, Kind, Look, Rule, Seen};
-use crate::evidence::{Draft, Life};
+use crate::{
+    evidence::{Draft, Life},
+    health::{Trouble, watches},
+};
 use alloc::{collections::BTreeMap, format, vec};
 use core::time::Duration;
 use quaywatch_schemas::{
@@ -22,105 +27,150 @@ pub(super) const KIND: Kind = Kind {
 /// Which of the zone's sensors are silent. One entry per sensor: bounded by the site file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SensorSilent {
-    lives: BTreeMap<SensorId, (Position, Life)>,
+    silent: BTreeMap<SensorId, Silent>,
 }
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Silent {
+    why: NoData,
+    since: GatewayTime,
+    /// The record that said so; an end of rhythm has none.
+    said_by: Option<Position>,
+    life: Life,
+}
+
+/// A sensor without a rhythm must be in trouble this long: ten polls of a slow line, or a controller's restart.
+const HOLDS: Duration = Duration::from_secs(10);
 
 impl Rule for SensorSilent {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         if let Seen::Reading(signal) = seen {
-            self.judge(signal.sensor, signal.position, here);
+            self.judge(signal.sensor, here);
         }
     }
 
     fn fire(&mut self, here: &mut Here<'_>) {
-        let due: vec::Vec<SensorId> = here
-            .site
-            .sensors_of(here.zone_id)
-            .filter(|(id, _)| due_at(&here.look(), id).is_some_and(|at| at <= here.now) && !self.is_said(id))
-            .map(|(id, _)| id.clone())
+        let sensors = here.site.sensors_of(here.zone_id).map(|(id, _)| id);
+        let due: vec::Vec<SensorId> = sensors
+            .filter(|id| !self.silent.contains_key(*id) && due_at(&here.look(), id).is_some_and(|at| at <= here.now))
+            .cloned()
             .collect();
         for sensor in due {
-            self.judge(&sensor, Position(0), here);
+            self.judge(&sensor, here);
         }
     }
 
     fn next_due(&self, look: &Look<'_>) -> Option<GatewayTime> {
-        let quiet = look.site.sensors_of(look.zone_id).filter(|(id, _)| !self.is_said(id));
+        let quiet = look.site.sensors_of(look.zone_id).filter(|(id, _)| !self.silent.contains_key(*id));
         quiet.filter_map(|(id, _)| due_at(look, id)).min()
     }
-}
 
-impl SensorSilent {
-    fn is_said(&self, sensor: &SensorId) -> bool {
-        self.lives.get(sensor).is_some_and(|(_, life)| life.is_open())
-    }
-
-    fn judge(&mut self, sensor: &SensorId, position: Position, here: &mut Here<'_>) {
-        let Some(memory) = here.sensors.get(sensor) else { return };
-        let rhythm_broken = due_at(&here.look(), sensor).is_some_and(|at| at <= here.now);
-        let trouble = memory.trouble.map(|(why, since, first)| (why, since, Some(first)));
-        let since = memory.heard.unwrap_or(memory.expected_from);
-        let found = trouble.or_else(|| rhythm_broken.then_some((NoData::Silent, since, None)));
-        match found {
-            Some((why, since, first)) => {
-                let (opened, life) = self.lives.entry(sensor.clone()).or_default();
-                if !life.is_open() {
-                    // A silence has no record of its own: it is named by the last thing that was heard before it.
-                    *opened = first.unwrap_or(Position(since.0));
-                }
-                let draft = draft(here, sensor, why, since, first);
-                life.say(here, *opened, draft);
-            }
-            None => {
-                if let Some((_, mut life)) = self.lives.remove(sensor) {
-                    let since = here.now;
-                    let mut draft = draft(here, sensor, NoData::Silent, since, Some(position));
-                    draft.headline = Phrase::words("a sensor speaks again");
-                    draft.facts = vec![Phrase::words(format!("Sensor {sensor} speaks again."))];
-                    draft.until = Some(here.wall(here.now));
-                    life.end(here, Phase::Closed, draft);
-                }
-            }
+    fn stop(&mut self, here: &mut Here<'_>) {
+        for (sensor, mut silent) in core::mem::take(&mut self.silent) {
+            let draft = draft(here, &sensor, &silent);
+            silent.life.give_up(here, draft);
         }
     }
 }
 
-fn due_at(look: &Look<'_>, sensor: &SensorId) -> Option<GatewayTime> {
-    let periods = look.site.rules.sensor_silent.as_ref().map_or(2, |rule| rule.settings.periods);
-    let memory = look.sensors.get(sensor).filter(|memory| memory.trouble.is_none())?;
-    memory.silent_at(look.site.sensors.get(sensor)?, periods)
+impl SensorSilent {
+    fn judge(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
+        let Some(memory) = here.sensors.get(sensor) else { return };
+        if due_at(&here.look(), sensor).is_none_or(|at| at > here.now) {
+            if here.health(sensor).is_healthy()
+                && let Some(mut silent) = self.silent.remove(sensor)
+            {
+                let mut draft = draft(here, sensor, &silent);
+                draft.headline = Phrase::words("a sensor speaks again");
+                draft.facts.push(Phrase::words(format!("Sensor {sensor} speaks again.")));
+                draft.assessment = Phrase::words("What it would have seen or measured in between is unknown.");
+                draft.until = Some(here.wall(here.now));
+                draft.actions.clear();
+                silent.life.end(here, Phase::Closed, draft);
+            }
+            return;
+        }
+        let heard = memory.heard.map_or(memory.expected_from, |(heard, _)| heard.max(memory.expected_from));
+        let (why, since, said_by) = match memory.trouble {
+            Some(Trouble { why, since, position, .. }) => (why, since, Some(position)),
+            None => (NoData::Silent, heard, None),
+        };
+        // A silence has no record of its own: it is named by the last one before it was found, and by the sensor.
+        let what = format!("{}/{sensor}", KIND.kind);
+        let first = here.position;
+        let silent = self.silent.entry(sensor.clone()).or_insert(Silent { why, since, said_by, life: Life::default() });
+        (silent.why, silent.said_by) = (why, said_by.or(silent.said_by));
+        let draft = draft(here, sensor, silent);
+        silent.life.say_of(here, &what, first, draft);
+    }
 }
 
-fn draft(here: &Here<'_>, sensor: &SensorId, why: NoData, since: GatewayTime, first: Option<Position>) -> Draft {
-    let words = match why {
-        NoData::Silent => "has stopped speaking",
-        NoData::Disconnected => "cannot be heard: its line is down",
-        NoData::Timeout => "does not answer",
-        NoData::Exception(_) => "answers with an exception",
-        NoData::BadValue => "says that it cannot see, or says what cannot be",
-        NoData::Overload(_) => "says more than can be kept",
-        NoData::Tampered => "reports tampering",
-        NoData::Maintenance => "is out of service",
+/// When a sensor's silence becomes a finding.
+fn due_at(look: &Look<'_>, sensor: &SensorId) -> Option<GatewayTime> {
+    let periods = look.site.rules.sensor_silent.as_ref().map_or(2, |rule| rule.settings.periods);
+    let (memory, spec) = (look.sensors.get(sensor)?, look.site.sensors.get(sensor)?);
+    match memory.trouble {
+        Some(trouble) if trouble.own_word => Some(trouble.since),
+        Some(trouble) => {
+            let holds = spec.silent_after.map_or(HOLDS, |rhythm| rhythm.saturating_mul(periods.max(1)));
+            Some(trouble.since.after(holds.min(HOLDS)))
+        }
+        None => memory.silent_at(spec, periods),
+    }
+}
+
+fn draft(here: &Here<'_>, sensor: &SensorId, silent: &Silent) -> Draft {
+    let heard = here.sensors.get(sensor).is_some_and(|memory| memory.heard.is_some());
+    let (headline, words) = match silent.why {
+        NoData::Silent if !heard => ("a sensor has not spoken yet", "has not spoken"),
+        NoData::Silent => ("a sensor has stopped speaking", "has stopped speaking"),
+        NoData::Disconnected => ("a sensor cannot be heard", "cannot be heard: its line is down"),
+        NoData::Timeout => ("a sensor does not answer", "does not answer"),
+        NoData::Exception(_) => ("a sensor does not answer", "answers with an exception"),
+        NoData::BadValue => ("a sensor cannot be believed", "says what cannot be"),
+        NoData::Overload(_) => ("a sensor says too much", "says more than can be kept"),
+        NoData::Tampered => ("a sensor reports tampering", "reports tampering"),
+        NoData::Maintenance => ("a sensor is out of service", "is out of service"),
+        NoData::Blind => ("a sensor cannot see", "says that its view is covered"),
+        NoData::Faulty => ("a sensor is broken", "says that it is broken"),
     };
+    // That it did not speak is certain; that it could not is nearly so.
     let mut draft = Draft::new(
-        Phrase::words("a sensor is silent; part of this place is not watched"),
-        Phrase::words("What this sensor would have seen is unknown."),
-        0.05,
-        here.wall(since),
+        Phrase::words(headline),
+        Phrase::words("What it would have seen or measured is unknown from then on."),
+        0.5,
+        here.wall(silent.since),
     );
-    draft.severity = Severity::Minor;
     draft.urgency = Urgency::Expected;
     draft.answer_within = Some(Duration::from_secs(3600));
-    let said = Phrase::words(words);
-    match first {
-        Some(position) => draft.said(here, sensor, &[position], said, 5.0),
-        None => draft.absent(here, sensor, said, 5.0),
+    match silent.said_by {
+        Some(position) => draft.said(here, sensor, &[position], Phrase::words(words), 5.0),
+        None => draft.absent(here, sensor, Phrase::words(words), 5.0),
     }
     draft.facts = vec![
         Phrase::words(format!("Sensor {sensor} {words}"))
-            .detail(FieldClass::Method, Phrase::words(" since ").at(here.wall(since)))
+            .detail(FieldClass::Method, Phrase::words(" since ").at(here.wall(silent.since)))
             .then("."),
     ];
-    draft.act(FieldClass::Public, Phrase::words("Have the sensor looked at; watch the place by other means until then."));
+    let watched_here = here.site.sensors.get(sensor).is_some_and(|spec| watches(spec.role));
+    if watched_here && !here.somebody_looks() {
+        draft.severity = Severity::Moderate;
+        draft.facts.push(Phrase::words("Nobody is looking here now."));
+        draft.act(
+            FieldClass::Public,
+            Phrase::words("Nobody is looking here: send somebody."),
+            Phrase::words("Watch the place by other means until the sensor has been looked at."),
+        );
+    } else {
+        draft.severity = Severity::Minor;
+        draft.act(
+            FieldClass::Public,
+            Phrase::words("Have the sensor looked at."),
+            Phrase::words(match watched_here {
+                true => "Have the sensor looked at; other sensors still watch this place.",
+                false => "Have the sensor looked at.",
+            }),
+        );
+    }
     draft
 }

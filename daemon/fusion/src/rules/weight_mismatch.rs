@@ -7,6 +7,7 @@ use super::{Here, Kind, Look, Rule, Seen, passage};
 use crate::{
     evidence::{Draft, Life},
     lane::{LaneEvent, Vehicle},
+    plates::{self, Posterior},
 };
 use alloc::{format, vec};
 use core::time::Duration;
@@ -46,18 +47,25 @@ impl Rule for WeightMismatch {
 
 /// Below this a plate is too uncertain to hold a booking against its vehicle.
 const SURE_ENOUGH: f64 = 0.8;
+/// A mismatch is said when it is likelier than not.
+const LIKELY: f64 = 0.5;
 
 fn draft(vehicle: &Vehicle, here: &Here<'_>) -> Option<Draft> {
     let settings = here.site.rules.weight_mismatch.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default();
     let (measured, scale, weighed_at) = vehicle.mass.as_ref()?;
-    let plate = passage::identify(vehicle, here).filter(|plate| plate.probability >= SURE_ENOUGH)?;
-    let mut bookings = here.statements.bookings(here.site, here.zone_id, vehicle.entered);
-    let declared = bookings.find_map(|(booking, _)| {
-        booking.declared_gross_kg.filter(|_| booking.plate.as_clear() == Some(plate.best.as_str()))
-    })?;
-    let declared = f64::from(declared);
-    let difference = (measured - declared).abs();
-    let tolerance = settings.tolerance_kg.max(settings.tolerance_share * declared);
+    let plate = passage::identify(&vehicle.reads, vehicle.entered, here)?;
+    if plate.probability < SURE_ENOUGH {
+        return None;
+    }
+    // A vehicle may be booked for two visits: it is held against the one that fits best.
+    let declared = here
+        .statements
+        .bookings(here.site, here.zone_id, vehicle.entered)
+        .filter(|(booking, _)| booking.plate.as_clear().is_some_and(|booked| plates::same(booked, &plate.best)))
+        .filter_map(|(booking, _)| booking.declared_gross_kg.map(f64::from))
+        .min_by(|a, b| libm::fabs(measured - a).total_cmp(&libm::fabs(measured - b)))?;
+    let difference = libm::fabs(measured - declared);
+    let tolerance = settings.tolerance_kg.max(settings.tolerance_share * declared).max(1.0);
     if difference <= tolerance {
         return None;
     }
@@ -74,28 +82,49 @@ fn draft(vehicle: &Vehicle, here: &Here<'_>) -> Option<Draft> {
     // At the tolerance the scale proves nothing; at three times the tolerance there is little doubt.
     let beyond = 2.5 * (difference / tolerance);
     draft.said(here, scale, &[*weighed_at], Phrase::words(format!("{measured:.0} kg, settled")), beyond);
-    for read in vehicle.reads.iter().take(2) {
-        let said = Phrase::words("plate ").value(FieldClass::QuasiIdentity, Private::clear(plate.best.clone()));
-        draft.said(here, &read.sensor, &[read.position], said, 0.5);
+    for sensor in passage::read_by(&vehicle.reads) {
+        let mut reads = vehicle.reads.iter().filter(|read| read.sensor == sensor && plates::alike(&read.text, &plate.best));
+        if let Some(read) = reads.next() {
+            let said = Phrase::words("plate ").value(FieldClass::QuasiIdentity, Private::clear(read.text.clone()));
+            draft.said(here, &sensor, &[read.position], said, 0.5);
+        }
     }
-    let more = if *measured > declared { "more" } else { "less" };
+    if draft.probability() < LIKELY {
+        return None;
+    }
+    say(vehicle, &plate, *measured, declared, here, &mut draft);
+    Some(draft)
+}
+
+fn say(vehicle: &Vehicle, plate: &Posterior, measured: f64, declared: f64, here: &Here<'_>, draft: &mut Draft) {
+    let more = if measured > declared { "more" } else { "less" };
+    let difference = libm::fabs(measured - declared);
     draft.facts = vec![
         Phrase::words(format!("The vehicle weighed {difference:.0} kg {more} than its booking says"))
             .detail(FieldClass::Method, Phrase::words(format!(": {measured:.0} kg measured, {declared:.0} kg declared")))
             .then("."),
     ];
+    let truck = || Phrase::words("Hold truck ").value(FieldClass::QuasiIdentity, Private::clear(plate.best.clone()));
     draft.act(
         FieldClass::QuasiIdentity,
-        Phrase::words("Hold ")
-            .value(FieldClass::QuasiIdentity, Private::clear(plate.best.clone()))
-            .then(" for a second weighing and check seal and papers."),
+        truck().then(" for a second weighing."),
+        truck().then(" for a second weighing; check seal and papers."),
     );
-    draft.act(FieldClass::Public, Phrase::words("Hold the vehicle for a second weighing and check seal and papers."));
-    draft.subjects = vec![passage::subject("vehicle", vehicle, Some(&plate))];
+    draft.act(
+        FieldClass::Public,
+        Phrase::words("Hold the vehicle for a second weighing."),
+        Phrase::words("Hold the vehicle for a second weighing; check seal and papers."),
+    );
+    draft.subjects = vec![passage::subject("vehicle", vehicle, Some(plate))];
+    let not = 1.0 - draft.probability();
+    let other_vehicle = (1.0 - plate.probability).min(not);
     draft.alternatives = vec![
-        Alternative { text: Phrase::words("it is another vehicle than the plate says"), probability: 1.0 - plate.probability },
+        Alternative {
+            text: Phrase::words("the scale is off, or a part of the vehicle stood beside it"),
+            probability: not - other_vehicle,
+        },
+        Alternative { text: Phrase::words("it is another vehicle than the plate says"), probability: other_vehicle },
     ];
     draft.media = vehicle.media.clone();
     draft.note_missing(here, &[Role::PlateFront, Role::PlateRear]);
-    Some(draft)
 }

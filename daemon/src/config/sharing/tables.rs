@@ -1,0 +1,166 @@
+//! The tables of the sharing file as they are written.
+
+use crate::config::{
+    values::{
+        Credential, FilePath, HttpUrl, Listen, MqttUrl, Span, Text,
+        sharing::{OrganisationOrGroup, ZoneOrAll},
+    },
+    written::{Inner, Word, Written},
+};
+use quaywatch_schemas::{
+    OrganisationId, Purpose, SensorId, ZoneId,
+    marking::Tlp,
+    policy::{Confirm, KindPattern, Treatment},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(super) type List<T> = Option<Written<Vec<Written<T>>>>;
+
+/// How information may be handled.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct MarkingTable {
+    /// Who owns it.
+    #[schemars(required)]
+    pub(super) owner: Option<Written<OrganisationId>>,
+    /// How far it may travel.
+    #[schemars(required)]
+    pub(super) tlp: Option<Written<Word<Tlp>>>,
+    /// Who may be given it: organisations, and groups as "group:NAME".
+    #[schemars(required)]
+    pub(super) releasable_to: List<OrganisationOrGroup>,
+    /// Why it may be used.
+    #[schemars(required)]
+    pub(super) purpose: Option<Written<Purpose>>,
+    /// When a recipient must delete it, in whole days. Default: 28 d.
+    pub(super) delete_after: Option<Written<Span>>,
+}
+
+/// The marking of named sensors, or of all sensors of named zones; a sensor's own beats its zone's.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct ScopedMarkingTable {
+    /// Sensors by name.
+    pub(super) sensors: List<SensorId>,
+    /// All sensors of these zones.
+    pub(super) zones: List<ZoneId>,
+    /// Who owns it.
+    #[schemars(required)]
+    pub(super) owner: Option<Written<OrganisationId>>,
+    /// How far it may travel.
+    #[schemars(required)]
+    pub(super) tlp: Option<Written<Word<Tlp>>>,
+    /// Who may be given it: organisations, and groups as "group:NAME".
+    #[schemars(required)]
+    pub(super) releasable_to: List<OrganisationOrGroup>,
+    /// Why it may be used.
+    #[schemars(required)]
+    pub(super) purpose: Option<Written<Purpose>>,
+    /// When a recipient must delete it, in whole days. Default: 28 d.
+    pub(super) delete_after: Option<Written<Span>>,
+}
+
+/// A sharing group: its members see the same reference for the same situation.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct GroupTable {
+    /// Members.
+    #[schemars(required)]
+    pub(super) organisations: List<OrganisationId>,
+}
+
+/// An organisation or role that may be told.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RecipientTable {
+    /// Who they are.
+    #[schemars(required)]
+    pub(super) organisation: Option<Written<OrganisationId>>,
+    /// The most restricted information they may have.
+    #[schemars(required)]
+    pub(super) clearance: Option<Written<Word<Tlp>>>,
+    /// What they may use it for.
+    #[schemars(required)]
+    pub(super) purposes: List<Purpose>,
+    /// Where; ["*"] is everywhere.
+    #[schemars(required)]
+    pub(super) zones: List<ZoneOrAll>,
+    /// Which kinds of situation, such as "gate.tailgating" or "gate.*". Default: all.
+    pub(super) kinds: List<KindPattern>,
+    /// How each class of field is treated; a class not named is dropped.
+    pub(super) fields: Option<Written<FieldsTable>>,
+    /// The way to reach them.
+    #[schemars(required)]
+    pub(super) upstream: Option<Written<UpstreamTable>>,
+    /// Proves the recipient where it posts answers to us, as credential:NAME.
+    pub(super) answer_token: Option<Written<Credential>>,
+}
+
+/// How each class of field is treated.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::config) struct FieldsTable {
+    /// Always shown.
+    pub(super) public: Option<Written<Word<Treatment>>>,
+    /// What happened and what to do.
+    pub(super) operational: Option<Written<Word<Treatment>>>,
+    /// Plates and container codes.
+    pub(super) quasi_identity: Option<Written<Word<Treatment>>>,
+    /// Badges and names.
+    pub(super) identity: Option<Written<Word<Treatment>>>,
+    /// Who reported.
+    pub(super) source: Option<Written<Word<Treatment>>>,
+    /// How it is known.
+    pub(super) method: Option<Written<Word<Treatment>>>,
+    /// Links to pictures and video.
+    pub(super) media: Option<Written<Word<Treatment>>>,
+}
+
+impl Inner for FieldsTable {
+    const EXPECTED: &'static str = "a table such as { operational = \"show\", quasi-identity = \"mask\" }";
+}
+
+/// The way to a recipient: `mqtt` with a `topic`, or `http`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct UpstreamTable {
+    /// An MQTT 5 broker.
+    pub(super) mqtt: Option<Written<MqttUrl>>,
+    /// MQTT: products go below it, answers come back below it; {site}, {recipient} and {locode} are filled in.
+    pub(super) topic: Option<Written<Text>>,
+    /// An HTTP endpoint that takes CloudEvents.
+    pub(super) http: Option<Written<HttpUrl>>,
+    /// What counts as having been told. Default: receipt for mqtt, transport for http.
+    pub(super) confirm: Option<Written<Word<Confirm>>>,
+    /// MQTT: user name.
+    pub(super) user: Option<Written<Text>>,
+    /// MQTT: password, as credential:NAME.
+    pub(super) password: Option<Written<Credential>>,
+    /// HTTP: sent as Authorization: Bearer, as credential:NAME.
+    pub(super) token: Option<Written<Credential>>,
+    /// TLS: certificates (PEM) of who may vouch for the server. Default: the public authorities.
+    pub(super) ca: Option<Written<FilePath>>,
+    /// TLS: our own certificate chain (PEM).
+    pub(super) certificate: Option<Written<FilePath>>,
+    /// TLS: the certificate's key (PEM), as credential:NAME.
+    pub(super) key: Option<Written<Credential>>,
+}
+
+impl Inner for UpstreamTable {
+    const EXPECTED: &'static str =
+        "a table such as { mqtt = \"mqtts://c2.example:8883\", topic = \"qw/{site}/{recipient}\" }";
+}
+
+/// Where recipients may post answers, receipts and requests.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct AnswersTable {
+    /// Address and port of this box.
+    #[schemars(required)]
+    pub(super) listen: Option<Written<Listen>>,
+    /// Certificate chain (PEM); plain HTTP without it.
+    pub(super) certificate: Option<Written<FilePath>>,
+    /// The certificate's key (PEM), as credential:NAME.
+    pub(super) key: Option<Written<Credential>>,
+}

@@ -1,0 +1,45 @@
+//! Values that only the sharing file has.
+
+use super::texts;
+use crate::config::written::{Fault, Value, not};
+use quaywatch_schemas::{GroupId, OrganisationId, ZoneId, marking::Releasable};
+use schemars::{Schema, SchemaGenerator};
+
+/// An organisation, or a group as `"group:NAME"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct OrganisationOrGroup(pub(in crate::config) Releasable);
+
+/// A zone, or `"*"` for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::config) struct ZoneOrAll(pub(in crate::config) Option<ZoneId>);
+
+impl Value for OrganisationOrGroup {
+    const EXPECTED: &'static str = "an organisation such as \"port-police\", or a group such as \"group:gate-2-watch\"";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        let named = match text.strip_prefix("group:") {
+            Some(group) => GroupId::new(group).map(Releasable::Group),
+            None => OrganisationId::new(text).map(Releasable::Organisation),
+        };
+        named.map(Self).map_err(|why| not::<Self>(text, why.to_string()))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        texts(Self::EXPECTED, "^(group:)?[a-z0-9][a-z0-9-]{0,62}$")
+    }
+}
+
+impl Value for ZoneOrAll {
+    const EXPECTED: &'static str = "a zone such as \"lane-3\", or \"*\"";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        ZoneId::new(text).map(|zone| Self(Some(zone))).map_err(|why| not::<Self>(text, why.to_string()))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        texts(Self::EXPECTED, "^([a-z0-9][a-z0-9-]{0,62}|[*])$")
+    }
+}

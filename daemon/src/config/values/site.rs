@@ -1,0 +1,290 @@
+//! Words and values that only the site file has.
+
+use super::{Listen, Text, texts};
+use crate::config::{
+    site::RegisterBitTable,
+    written::{Fault, Value, Vocabulary, Written, not},
+};
+use quaywatch_drivers::{
+    json::TimeFormat,
+    modbus::{Area, BitArea, Fixed, Format, Order, RegisterArea},
+    mqtt::Session,
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize,
+    de::{MapAccess, SeqAccess},
+};
+use std::net::SocketAddr;
+
+/// An address to listen on, or `"off"`.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct ListenOrOff(pub(in crate::config) Option<SocketAddr>);
+
+/// A block a Modbus device insists on, in the file's own addresses: `"holding 0..10"` is 0 to 9.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::config) struct FixedBlock {
+    area: Area,
+    first: u32,
+    count: u32,
+}
+
+/// When a measure has settled.
+#[derive(Debug)]
+pub(in crate::config) enum StableWhen {
+    /// A register's bit has this state.
+    Bit(RegisterBitTable),
+    /// The group `stable` is one of these.
+    Texts(Vec<Written<Text>>),
+}
+
+/// What kind of reading a sensor gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum ReadingKind {
+    Contact,
+    Count,
+    Measure,
+    Plate,
+    Container,
+    Tag,
+    Credential,
+    People,
+    Health,
+}
+
+/// How a number is stored in registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum NumberType {
+    I16,
+    U16,
+    I32,
+    U32,
+    I64,
+    U64,
+    F32,
+    F64,
+}
+
+/// In which order bytes and words come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(in crate::config) enum WordOrder {
+    Abcd,
+    Cdab,
+    Badc,
+    Dcba,
+}
+
+/// How a time is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::config) enum TimeNotation {
+    Rfc3339,
+    UnixSeconds,
+    UnixMillis,
+}
+
+/// Which of a broker's sessions carries a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum SessionName {
+    Alarm,
+    Routine,
+}
+
+/// What a feed states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::config) enum FactKind {
+    Booking,
+    Role,
+    Tare,
+    WorkOrder,
+}
+
+macro_rules! vocabularies {
+    ($($type:ident, $noun:literal, $expected:literal;)*) => {$(
+        impl Vocabulary for $type {
+            const NOUN: &'static str = $noun;
+            const EXPECTED: &'static str = $expected;
+        }
+    )*};
+}
+
+vocabularies! {
+    ReadingKind, "kind of reading", "a kind of reading such as \"contact\"";
+    NumberType, "number type", "a number type such as \"u16\"";
+    WordOrder, "byte order", "a byte order such as \"CDAB\"";
+    TimeNotation, "time format", "a time format such as \"unix-seconds\"";
+    SessionName, "session", "a session, \"alarm\" or \"routine\"";
+    FactKind, "kind of reference", "a kind of reference such as \"booking\"";
+}
+
+impl ReadingKind {
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::Contact => "contact",
+            Self::Count => "count",
+            Self::Measure => "measure",
+            Self::Plate => "plate",
+            Self::Container => "container",
+            Self::Tag => "tag",
+            Self::Credential => "credential",
+            Self::People => "people",
+            Self::Health => "health",
+        }
+    }
+}
+
+impl From<NumberType> for Format {
+    fn from(number: NumberType) -> Self {
+        match number {
+            NumberType::I16 => Self::I16,
+            NumberType::U16 => Self::U16,
+            NumberType::I32 => Self::I32,
+            NumberType::U32 => Self::U32,
+            NumberType::I64 => Self::I64,
+            NumberType::U64 => Self::U64,
+            NumberType::F32 => Self::F32,
+            NumberType::F64 => Self::F64,
+        }
+    }
+}
+
+impl From<WordOrder> for Order {
+    fn from(order: WordOrder) -> Self {
+        match order {
+            WordOrder::Abcd => Self::Abcd,
+            WordOrder::Cdab => Self::Cdab,
+            WordOrder::Badc => Self::Badc,
+            WordOrder::Dcba => Self::Dcba,
+        }
+    }
+}
+
+impl From<TimeNotation> for TimeFormat {
+    fn from(notation: TimeNotation) -> Self {
+        match notation {
+            TimeNotation::Rfc3339 => Self::Rfc3339,
+            TimeNotation::UnixSeconds => Self::UnixSeconds,
+            TimeNotation::UnixMillis => Self::UnixMillis,
+        }
+    }
+}
+
+impl From<SessionName> for Session {
+    fn from(name: SessionName) -> Self {
+        match name {
+            SessionName::Alarm => Self::Alarm,
+            SessionName::Routine => Self::Routine,
+        }
+    }
+}
+
+impl Value for ListenOrOff {
+    const EXPECTED: &'static str = "an address and port such as \"127.0.0.1:9464\", or \"off\"";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        if text == "off" { Ok(Self(None)) } else { Listen::text(text).map(|listen| Self(Some(listen.0))) }
+    }
+
+    fn integer(port: i64) -> Result<Self, Fault> {
+        Listen::integer(port).map(|listen| Self(Some(listen.0)))
+    }
+
+    fn boolean(on: bool) -> Result<Self, Fault> {
+        let help = if on { "write the address: \"127.0.0.1:9464\"" } else { "write \"off\"" };
+        Err(Fault::new(format!("{on} is not {}", Self::EXPECTED), help))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        texts(Self::EXPECTED, "^(off|.+:[0-9]+)$")
+    }
+}
+
+impl Value for FixedBlock {
+    const EXPECTED: &'static str = "a block such as \"holding 0..10\" (0 to 9)";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        let fault = |help: &str| not::<Self>(text, help);
+        let (area, range) =
+            text.trim().split_once(' ').ok_or_else(|| fault("write the area, a blank and the addresses"))?;
+        let area = match area {
+            "coil" => Area::Bits(BitArea::Coils),
+            "discrete" => Area::Bits(BitArea::DiscreteInputs),
+            "holding" => Area::Registers(RegisterArea::Holding),
+            "input" => Area::Registers(RegisterArea::Input),
+            _ => return Err(fault("areas are holding, input, coil and discrete")),
+        };
+        let (first, after) = range
+            .trim()
+            .split_once("..")
+            .ok_or_else(|| fault("write the first address, two dots and the one after the last"))?;
+        let (after, more) = match after.strip_prefix('=') {
+            Some(last) => (last, 1),
+            None => (after, 0),
+        };
+        let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| *number <= 65_536);
+        let (first, after) =
+            number(first).zip(number(after)).ok_or_else(|| fault("addresses are whole numbers up to 65536"))?;
+        let count = (after + more).checked_sub(first).filter(|count| *count > 0);
+        let count = count.ok_or_else(|| fault("the block is empty: the second address is the one after the last"))?;
+        let most = if matches!(area, Area::Bits(_)) { 2000 } else { 125 };
+        if count > most {
+            return Err(fault(&format!("the protocol reads at most {most} of them at once")));
+        }
+        Ok(Self { area, first, count })
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        texts(Self::EXPECTED, "^(holding|input|coil|discrete) +[0-9]+ *\\.\\.=? *[0-9]+$")
+    }
+}
+
+impl FixedBlock {
+    /// As the protocol counts, if the file counts from `base`.
+    pub(in crate::config) fn fixed(self, base: u32) -> Option<Fixed> {
+        let start = u16::try_from(self.first.checked_sub(base)?).ok()?;
+        Some(Fixed { area: self.area, start, count: u16::try_from(self.count).ok()? })
+    }
+}
+
+impl Value for StableWhen {
+    const EXPECTED: &'static str = "a register's bit such as { register = 3, bit = 0 }, or texts such as [\"ST\"]";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        Err(not::<Self>(text, format!("write [{text:?}]")))
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Result<Self, Fault>, A::Error> {
+        Ok(<Vec<Written<Text>> as Value>::list(list)?.map(Self::Texts))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(table: A) -> Result<Result<Self, Fault>, A::Error> {
+        Ok(<RegisterBitTable as Value>::table(table)?.map(Self::Bit))
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let bit = generator.subschema_for::<RegisterBitTable>();
+        json_schema!({ "anyOf": [bit, { "type": "array", "items": { "type": "string" } }] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_written_as_a_range_and_counted_from_the_base() {
+        let holding = Area::Registers(RegisterArea::Holding);
+        let fixed = |text: &str, base| FixedBlock::text(text).unwrap().fixed(base);
+        assert_eq!(fixed("holding 0..10", 0), Some(Fixed { area: holding, start: 0, count: 10 }));
+        assert_eq!(fixed("holding 1..=10", 1), Some(Fixed { area: holding, start: 0, count: 10 }));
+        assert_eq!(fixed("holding 0..10", 1), None, "there is no address 0 where they are counted from 1");
+        for bad in ["holding", "holding 5..5", "holding 0..126", "register 0..10", "holding a..b", "coil 0..2001"] {
+            assert!(FixedBlock::text(bad).is_err(), "{bad}");
+        }
+    }
+}

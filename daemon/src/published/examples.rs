@@ -1,0 +1,183 @@
+//! An example of every message. Products are made by the decisions that make real ones.
+
+use super::fictional::{self, REFERENCE_KEY};
+use crate::{
+    ledger::Accounts,
+    pipeline::Picture,
+    upstreams::messages::{self, Frame},
+};
+use quaywatch_schemas::{
+    CloudEvent, Product, RecipientId, Site, Situation, WallTime,
+    product::{
+        Answer, AnswerWord, Heartbeat, NeverSent, Receipt, Request, RequestWord, Snapshot, StreamStarted, Verdict,
+    },
+    situation::{Phase, Phrase},
+    time::{ClockQuality, ClockState},
+};
+use quaywatch_sharing::{Context, Decision, Release, Told, decide, envelope};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// A message and the schema it is of.
+pub(super) struct Example {
+    pub(super) name: &'static str,
+    pub(super) schema: &'static str,
+    pub(super) message: Value,
+    /// The same as text, fields in the order they are sent in.
+    pub(super) text: String,
+}
+
+const POLICE: &str = "port-police";
+const DESK: &str = "gate-desk";
+const EPOCH: &str = "3f9c2ab1d04e5577";
+const POLICE_LAST: u64 = 48_213;
+const DESK_LAST: u64 = 1977;
+
+pub(super) fn all() -> Vec<Example> {
+    let (site, situation) = (fictional::site(), fictional::tailgating());
+    let opened = |to| released(to, &Situation { phase: Phase::Opened, revision: 1, ..situation.clone() }, None);
+    let (police_opened, desk_opened) = (opened(POLICE), opened(DESK));
+    // What was opened was less certain, so that the revision says something new to both.
+    let before = |release: &Release| Told { probability: 0.6, shown: [0; 16], ..release.told.clone() };
+    let police = released(POLICE, &situation, Some(&before(&police_opened)));
+    let desk = released(DESK, &situation, Some(&before(&desk_opened)));
+    let closed = released(DESK, &over(&situation, Phase::Closed), Some(&desk.told));
+    let retracted = released(DESK, &over(&situation, Phase::Retracted), Some(&desk.told));
+    let police_id = format!("{EPOCH}.{POLICE_LAST:020}");
+    let example = |name, schema, text: String| Example {
+        name,
+        schema,
+        message: serde_json::from_str(&text).expect("messages are JSON"),
+        text: text + "\n",
+    };
+    vec![
+        example(
+            "tailgating-opened-port-police",
+            "product-event",
+            event(&site, &police_opened, POLICE, POLICE_LAST - 1),
+        ),
+        example("tailgating-port-police", "product-event", event(&site, &police, POLICE, POLICE_LAST)),
+        example("tailgating-gate-desk", "product-event", event(&site, &desk, DESK, DESK_LAST)),
+        example("tailgating-closed-gate-desk", "product-event", event(&site, &closed, DESK, DESK_LAST + 1)),
+        example("tailgating-retracted-gate-desk", "product-event", event(&site, &retracted, DESK, DESK_LAST + 1)),
+        example("heartbeat", "heartbeat-event", heartbeat(&site, &situation)),
+        example("started", "started-event", started(&site, &situation)),
+        example("snapshot", "snapshot-event", snapshot(&site, &situation, police.product)),
+        example("answer-acknowledged", "answer", json(&acknowledged(&police_id))),
+        example("answer-closed", "answer", json(&closed_with_verdict(&police_id))),
+        example("receipt", "receipt", json(&Receipt { epoch: EPOCH.into(), up_to: POLICE_LAST })),
+        example("request", "request", json(&Request { request: RequestWord::Snapshot })),
+    ]
+}
+
+fn over(situation: &Situation, phase: Phase) -> Situation {
+    let lasted = Duration::from_secs(95);
+    Situation {
+        phase,
+        revision: 3,
+        until: Some(situation.from.after(lasted)),
+        concluded_wall: situation.from.after(lasted),
+        assessment: match phase {
+            Phase::Retracted => Phrase::words("One long combination; the second plate was its trailer's."),
+            _ => situation.assessment.clone(),
+        },
+        ..situation.clone()
+    }
+}
+
+fn released(to: &str, situation: &Situation, told: Option<&Told>) -> Release {
+    let (site, policy, to) = (fictional::site(), fictional::policy(), recipient(to));
+    let others: Vec<RecipientId> = [POLICE, DESK].into_iter().map(recipient).filter(|other| *other != to).collect();
+    let context = Context {
+        policy: &policy,
+        site: &site,
+        told,
+        others_told: &others,
+        reference_key: &REFERENCE_KEY,
+        late: false,
+    };
+    match decide(&to, situation, &context) {
+        Decision::Release(release) => *release,
+        Decision::Unchanged | Decision::Withhold(_) => unreachable!("the fictional policy releases the fictional site"),
+    }
+}
+
+fn event(site: &Site, release: &Release, to: &str, sequence: u64) -> String {
+    json(&envelope(release, (&site.locode, &site.id, &recipient(to)), EPOCH, sequence))
+}
+
+fn heartbeat(site: &Site, situation: &Situation) -> String {
+    let (to, policy) = (recipient(POLICE), fictional::policy());
+    let picture = Picture {
+        site: Some(Arc::new(site.clone())),
+        security_level: situation.security_level,
+        clock: ClockQuality { gateway: ClockState::Synchronised, uncertainty_ms: 60 },
+        policy_digest: *blake3::hash(b"sharing.toml").as_bytes(),
+        blind_zones: vec![situation.zone.clone()],
+        ..Picture::default()
+    };
+    let accounts = Accounts {
+        last_sequence: POLICE_LAST,
+        backlog: 1,
+        oldest_unsent: Some(situation.concluded_wall),
+        never: vec![
+            NeverSent { first: 47_102, last: 47_118, why: "shed".into() },
+            NeverSent { first: 48_200, last: 48_200, why: "withdrawn".into() },
+        ],
+    };
+    let bytes = messages::heartbeat(frame(site, &to, situation), &picture, &policy.recipients[&to], &accounts);
+    parsed::<Heartbeat>(&bytes)
+}
+
+fn started(site: &Site, situation: &Situation) -> String {
+    parsed::<StreamStarted>(&messages::started(
+        frame(site, &recipient(POLICE), situation),
+        "a part of the store was lost",
+    ))
+}
+
+fn snapshot(site: &Site, situation: &Situation, product: Product) -> String {
+    let snapshot = Snapshot { up_to: POLICE_LAST, open: vec![product], left_out: 0 };
+    parsed::<Snapshot>(&messages::snapshot(frame(site, &recipient(POLICE), situation), snapshot))
+}
+
+fn frame<'a>(site: &'a Site, recipient: &'a RecipientId, situation: &Situation) -> Frame<'a> {
+    let now: WallTime = situation.concluded_wall.after(Duration::from_secs(4));
+    Frame { site, recipient, epoch_hex: EPOCH, now }
+}
+
+fn acknowledged(product: &str) -> Answer {
+    Answer {
+        product: product.into(),
+        revision: 2,
+        word: AnswerWord::Acknowledged,
+        verdict: None,
+        reason: None,
+        by: "duty-officer".into(),
+        at: "2026-03-14T02:13:02Z".into(),
+    }
+}
+
+fn closed_with_verdict(product: &str) -> Answer {
+    Answer {
+        word: AnswerWord::Closed,
+        verdict: Some(Verdict::True),
+        reason: Some("Second truck found in the yard without a booking; driver was shown out.".into()),
+        at: "2026-03-14T02:41:30Z".into(),
+        ..acknowledged(product)
+    }
+}
+
+fn recipient(name: &str) -> RecipientId {
+    RecipientId::new(name).expect("names in this file are well formed")
+}
+
+/// JSON for people, fields in the order of the type.
+fn json(message: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(message).expect("messages have no maps with keys other than text")
+}
+
+fn parsed<Data: Serialize + DeserializeOwned>(bytes: &[u8]) -> String {
+    json(&serde_json::from_slice::<CloudEvent<Data>>(bytes).expect("a stream message is a CloudEvent"))
+}

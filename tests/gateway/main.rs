@@ -1,0 +1,7 @@
+//! The gateway as its users run it, against parts that are not ours: mosquitto, pymodbus, a plain HTTP server.
+
+mod kill;
+mod operations;
+mod reload;
+mod site;
+mod views;
