@@ -3,7 +3,7 @@
 //! ERROR: someone now. WARN: someone today. INFO: what an operator wants in the journal. DEBUG and TRACE are for us.
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::sync::OnceLock;
+use std::{io::IsTerminal, sync::OnceLock};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Where logs go.
@@ -21,7 +21,8 @@ pub enum LogTo {
 /// that tests may start several gateways in one process.
 pub fn init_logs(to: LogTo, default: &str) {
     let filter = || EnvFilter::try_from_env("QUAYWATCH_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let text = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let coloured = std::io::stderr().is_terminal();
+    let text = || tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(coloured).with_target(false);
     let layer = match to {
         LogTo::Text => text().with_filter(filter()).boxed(),
         LogTo::Json => {

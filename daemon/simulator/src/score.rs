@@ -84,7 +84,7 @@ pub struct Row {
 pub struct Report {
     /// One row for each kind of story and place, in the order they first happened.
     pub rows: Vec<Row>,
-    /// What was said wrongly, oldest first; at most [`MOST_WRONG`].
+    /// What was said wrongly, oldest first; at most fifty.
     pub wrong: Vec<Said>,
     /// How many things were said wrongly.
     pub wrong_count: usize,

@@ -37,6 +37,9 @@ pub fn sharing(ports: Ports) -> String {
 /// The topic the port police's products arrive below.
 pub const POLICE_TOPIC: &str = "qw/demo-port/port-police";
 
+/// The port's time zone.
+pub const TIMEZONE: &str = "Europe/Amsterdam";
+
 /// The secrets of one demonstration, drawn anew for each.
 #[derive(Clone)]
 pub struct Secrets {
@@ -124,6 +127,7 @@ mod tests {
         for place in ["{broker}", "{plc}", "{hooks}", "{nodes}", "{desk}", "{answers}"] {
             assert!(!files.contains(place), "{place}");
         }
+        assert!(files.contains(&format!("timezone = \"{TIMEZONE}\"")));
         assert!(files.contains("qw/{site}/{recipient}") && files.contains("cam={camera}&from={from}"));
     }
 

@@ -69,7 +69,7 @@ impl Demo {
             let _ = io::stdout().write_all(file.as_bytes());
             return Ok(ExitCode::SUCCESS);
         }
-        telemetry::init_logs(LogTo::Text, "warn,rumqttc=error,rumqttd=off");
+        telemetry::init_logs(LogTo::Text, "warn,rumqttc=error,rumqttd=off,tokio_modbus=off");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let done = runtime.block_on(self.play());
         // The broker has threads of its own, which nothing waits for.
@@ -93,8 +93,8 @@ impl Demo {
         eprintln!("A simulated port, seed {seed}. Ctrl-C ends it with a table of what happened and what was said.");
         let waiting = stage.release();
         let mut gateway = start(options, gateway_stops.clone()).await?;
-        let (clock, mut told) = waiting.begin().await?;
         eprintln!("While it runs: quaywatch status --admin {}", folder.path("admin.sock").display());
+        let (clock, mut told) = waiting.begin().await?;
 
         let mut scorer = Scorer::default();
         let mut settle_at = Instant::now() + SETTLE_EVERY;
@@ -145,7 +145,8 @@ impl Demo {
             out.write_all(&arrived.raw)?;
             out.write_all(b"\n")?;
         } else {
-            let now = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
+            let zone = jiff::tz::TimeZone::get(files::TIMEZONE).unwrap_or(jiff::tz::TimeZone::UTC);
+            let now = jiff::Timestamp::now().to_zoned(zone).strftime("%H:%M:%S").to_string();
             let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
             writeln!(out, "{}", show::line(&now, arrived.recipient, &arrived.event.data, coloured))?;
         }
