@@ -32,7 +32,7 @@ use crate::{
 };
 use quaywatch_drivers::{intake::Intake, mqtt::link::Endpoint, secret::Secret, tls::Tls};
 use quaywatch_schemas::{RecipientId, policy::Confirm};
-use standing::Standing;
+use standing::{About, Standing};
 use std::time::Duration;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
@@ -97,7 +97,7 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
 /// Carries one recipient's products out until stopped.
 pub async fn run(recipient: RecipientId, target: Target, parts: Parts, stop: CancellationToken) {
     let standing = Standing::new(parts.board.clone(), recipient.clone());
-    standing.starting();
+    standing.starting(About::Link, "not connected yet");
     match &target.address {
         Address::Mqtt { endpoint, topic } => {
             mqtt::run(recipient, &target, (endpoint, topic), parts, standing.clone(), stop).await;
