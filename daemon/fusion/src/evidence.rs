@@ -117,9 +117,11 @@ impl Draft {
         self.actions.push(Action { needs, brief, text });
     }
 
-    /// It turned out not to be so, and why.
-    pub(crate) fn withdraw(&mut self, why: &str) {
-        self.facts.insert(0, Phrase::words(why));
+    /// It turned out not to be so: what showed it, and what is made of it now. Nothing is left to do.
+    pub(crate) fn withdraw(&mut self, fact: &str, assessment: &str) {
+        self.facts.push(Phrase::words(fact));
+        self.assessment = Phrase::words(assessment);
+        self.actions.clear();
     }
 
     pub(crate) fn probability(&self) -> f64 {
@@ -240,7 +242,8 @@ pub(crate) fn situation(here: &Here<'_>, id: SituationId, revision: u32, phase: 
         kind: here.rule.kind.into(),
         zone: here.zone_id.clone(),
         from: draft.from,
-        until: draft.until,
+        // Two sources' clocks may disagree about which came first.
+        until: draft.until.map(|until| until.max(draft.from)),
         concluded: here.now,
         concluded_wall: here.wall(here.now),
         clock: here.clock,

@@ -82,7 +82,7 @@ const RULES: &[RuleKind] = &[
             ),
             likes(PLATES, "it says that a vehicle passed, not which"),
             likes(&[WeightGross], "no passage has a weight"),
-            likes(&[Grant], "every passage is said to be without a grant"),
+            likes(&[Grant], "it does not say on what grant a vehicle passed"),
         ],
     },
     RuleKind {

@@ -47,11 +47,20 @@ impl<'i> Section<'i> {
         let (root, errors) = DeTable::parse_recoverable(source.text());
         for error in errors {
             let at = error.span().unwrap_or(0..0);
-            let help = match error.message() {
-                "duplicate key" => "a name can be used once in a table; remove or rename one of them",
-                _ => "a line is a [table] or key = value; texts are in \"quotes\", lists in [ ], tables in { }",
+            // The parser guesses at what a bare word should have been; the word itself may be a secret and is not repeated.
+            let message = error.message();
+            let bare = message.contains("boolean") || message.contains("must be quoted");
+            let (what, help) = match message {
+                _ if bare => {
+                    ("a text without quotes", "write texts in \"quotes\"; only numbers, true and false go without")
+                }
+                "duplicate key" => (message, "a name can be used once in a table; remove or rename one of them"),
+                _ => (
+                    message,
+                    "a line is a [table] or key = value; texts are in \"quotes\", lists in [ ], tables in { }",
+                ),
             };
-            findings.add(at, format!("this is not TOML: {}", error.message()), help);
+            findings.add(at, format!("this is not TOML: {what}"), help);
         }
         Self { path: String::new(), tables: root.into_inner(), known: Vec::new() }
     }
@@ -59,7 +68,7 @@ impl<'i> Section<'i> {
     /// A table of tables inside this one, such as `rules`.
     pub(super) fn section(&mut self, name: &'static str, findings: &mut Findings) -> Section<'i> {
         let path = self.path_of(name);
-        let tables = self.take(name).and_then(|(_, at, value)| table(value, &at, &path, findings));
+        let tables = self.take(name).and_then(|(at, value)| table(value, &at, &path, findings));
         Section { path, tables: tables.unwrap_or_default(), known: Vec::new() }
     }
 
@@ -70,7 +79,7 @@ impl<'i> Section<'i> {
         findings: &mut Findings,
     ) -> Option<Table<T>> {
         let path = self.path_of(name);
-        let (_, at, value) = self.take(name)?;
+        let (at, value) = self.take(name)?;
         read(path, at, value, findings)
     }
 
@@ -82,7 +91,7 @@ impl<'i> Section<'i> {
     {
         let path = self.path_of(name);
         let mut named = Named { tables: Vec::new(), declared: BTreeSet::new() };
-        let Some((_, at, value)) = self.take(name) else { return named };
+        let Some((at, value)) = self.take(name) else { return named };
         for (key, value) in table(value, &at, &path, findings).unwrap_or_default() {
             let at = key.span();
             let written = key.into_inner().into_owned();
@@ -107,10 +116,10 @@ impl<'i> Section<'i> {
         }
     }
 
-    fn take(&mut self, name: &'static str) -> Option<(String, Range<usize>, toml::Spanned<DeValue<'i>>)> {
+    fn take(&mut self, name: &'static str) -> Option<(Range<usize>, toml::Spanned<DeValue<'i>>)> {
         self.known.push(name);
         let (key, value) = self.tables.remove_entry(name)?;
-        Some((key.get_ref().to_string(), key.span(), value))
+        Some((key.span(), value))
     }
 
     fn path_of(&self, name: &str) -> String {

@@ -89,9 +89,10 @@ impl Source {
         let _ = writeln!(out, "{:gutter$} |", "");
         let _ = writeln!(out, "{line} | {}", shown.text);
         let _ = writeln!(out, "{:gutter$} | {:before$}{}", "", "", "^".repeat(shown.marked), before = shown.before);
-        for (index, help) in finding.help.lines().enumerate() {
-            let lead = if index == 0 { "= help:" } else { "       " };
+        let mut lead = "= help:";
+        for help in finding.help.lines().flat_map(|line| wrapped(line, WIDEST - gutter - 9)) {
             let _ = writeln!(out, "{:gutter$} {lead} {help}", "");
+            lead = "       ";
         }
         out
     }
@@ -125,6 +126,24 @@ impl Findings {
     pub(super) fn finish<T>(self, source: &Source, value: T) -> Result<T, Problems> {
         if self.is_empty() { Ok(value) } else { Err(self.into_problems(source)) }
     }
+}
+
+/// A text in lines of at most so many characters, cut between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line =
+            lines.last_mut().filter(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A part of a long line with what is pointed at in it.

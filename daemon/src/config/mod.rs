@@ -5,7 +5,7 @@
 //!         mean together ─► SiteFile, SharingFile ─► wiring.rs: + credentials and certificates ─► Wiring
 //! ```
 //!
-//! What is wrong is collected ([`findings`]) and said all at once, each with line, column and what to do. Loading needs no
+//! What is wrong is collected (`findings.rs`) and said all at once, each with line, column and what to do. Loading needs no
 //! secret: `quaywatch check` runs on any laptop. [`check`] says what files that are in order will and will not do.
 
 pub mod check;

@@ -33,7 +33,7 @@ const RETENTION: Duration = Duration::from_secs(35 * 24 * 3600);
 const BUDGET: u64 = 4 << 30;
 /// Less than this holds no day of a busy gate.
 const SMALLEST_BUDGET: u64 = 16 << 20;
-/// Origin: the port Prometheus exporters of this kind are given by its registry; loopback, because plain HTTP has no login.
+/// Origin: the usual port of OpenTelemetry's Prometheus exporter; loopback, because plain HTTP has no login.
 const OPERATIONS: std::net::SocketAddr =
     std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 

@@ -61,8 +61,9 @@ impl Reporter {
             if !self.said.differ(&waiting.reading, &reading) {
                 return;
             }
-            // What was only said to show that the point is alive is no loss.
-            self.let_go += u64::from(self.said.changes(&waiting.reading));
+            // What was only said to show that the point is alive is no loss. After a loss, what waits is news even where it
+            // equals what was said before.
+            self.let_go += u64::from(self.let_go > 0 || self.said.changes(&waiting.reading));
             self.waiting = None;
         }
         if self.let_go > 0 || self.said.would_be_news(&reading, seen.now) {
@@ -179,6 +180,18 @@ mod tests {
         assert_ne!(said[0].source_id, said[1].source_id);
         point.reporter.taken();
         assert!(point.reads(Reading::Contact(false), 150).is_empty());
+    }
+
+    #[test]
+    fn every_state_between_what_was_said_and_what_is_said_next_counts_as_let_go() {
+        let mut point = Point::new();
+        point.reads(Reading::Contact(false), 0);
+        point.reporter.taken();
+        for (n, closed) in [true, false, true, false].into_iter().enumerate() {
+            point.reads(Reading::Contact(closed), 50 * n as u64);
+        }
+        let said = readings(&point.reads(Reading::Contact(true), 300));
+        assert_eq!(said, [Reading::NoData(NoData::Overload(4)), Reading::Contact(true)]);
     }
 
     #[test]

@@ -256,20 +256,23 @@ impl Tailgating {
         match (first, self.draft(here)) {
             (Some(first), Some(draft)) if draft.probability() >= 0.5 => self.life.say(here, first, draft),
             (_, Some(mut draft)) => {
-                draft.withdraw("The same plate was read again at the rear: it was one vehicle.");
+                draft.withdraw("The same plate was read again at the rear.", "It was one long vehicle.");
                 self.life.end(here, Phase::Retracted, draft);
             }
             (None, None) if self.life.is_open() => {
                 let mut draft = Draft::new(
                     Phrase::words("a second truck passed on one grant"),
-                    Phrase::words("Every vehicle had a grant of its own."),
+                    Phrase::default(),
                     0.02,
                     self.began().unwrap_or(here.wall(here.now)),
                 );
                 for sensor in here.could_speak_since(Role::Grant, here.now).unwrap_or_default() {
                     draft.said(here, &sensor, &[], Phrase::words("a second grant, read late"), -4.0);
                 }
-                draft.withdraw("A grant for the second vehicle was read after it had crossed.");
+                draft.withdraw(
+                    "A grant for the second vehicle was read after it had crossed.",
+                    "Every vehicle had a grant of its own.",
+                );
                 self.life.end(here, Phase::Retracted, draft);
                 self.settled = None;
             }

@@ -11,7 +11,10 @@ use crate::config::{
     plan::{Address, Line, Read, Way},
     values::NodeNumber,
 };
-use quaywatch_drivers::modbus::{Place, RegisterArea};
+use quaywatch_drivers::{
+    modbus::{Place, RegisterArea},
+    mqtt,
+};
 use quaywatch_fusion::rule_kinds;
 use quaywatch_schemas::{FieldClass, SensorId, policy::Treatment, site::Role};
 use std::{collections::BTreeMap, time::Duration};
@@ -60,7 +63,8 @@ fn coverage(site: &SiteFile, zones: &[ZoneReport], cautions: &mut Cautions) {
                 2 => format!("both sensors that watch {} fail together, with {domain}", zone.name),
                 count => format!("all {count} sensors that watch {} fail together, with {domain}", zone.name),
             };
-            let help = "a second failure domain tells a fault from an attack; if some hang elsewhere than on their line, say so with `domain`";
+            let help = "a second failure domain tells a fault from an attack; if some hang elsewhere than on their \
+                        line, say so with `domain`";
             cautions.add(format!("zone {id}"), says, help);
         }
     }
@@ -69,7 +73,8 @@ fn coverage(site: &SiteFile, zones: &[ZoneReport], cautions: &mut Cautions) {
         let unused: Vec<String> = unused.map(|sensor| format!("{} ({})", sensor.sensor, sensor.role)).collect();
         if !unused.is_empty() {
             let says = format!("no rule that runs here looks at {}", listed(&unused, "or"));
-            let help = "what they say is stored and their silence is said, nothing else; add the rule that should look, or mend `role`";
+            let help = "what they say is stored and their silence is said, nothing else; add the rule that should look, \
+                        or mend `role`";
             cautions.add(format!("zone {}", zone.zone), says, help);
         }
     }
@@ -117,7 +122,8 @@ fn signals(site: &SiteFile, cautions: &mut Cautions) {
             }
             match read {
                 Read::Mqtt(subscription) if !subscription.at_least_once => {
-                    let says = "with qos = 0 the broker keeps nothing for us: what it says while the line is down or the gateway restarts is lost";
+                    let says = "with qos = 0 the broker keeps nothing for us: what it says while the line is down or the \
+                                gateway restarts is lost";
                     cautions.add(format!("sensor {id}"), says, "leave `qos` out; 1 is the default");
                 }
                 Read::Modbus(point) => manual_notation(id, &point.place, line, cautions),
@@ -125,13 +131,18 @@ fn signals(site: &SiteFile, cautions: &mut Cautions) {
             }
             let place = line.place_of(id, read);
             if let Some(other) = places.insert(place.clone(), id)
-                && !matches!(read, Read::Mqtt(subscription) if matches!(subscription.gives, quaywatch_drivers::mqtt::Gives::Frigate { .. }))
+                && !is_camera(read)
             {
                 let says = format!("is read from the same place as {other}: {place} of line {line_id}");
                 cautions.add(format!("sensor {id}"), says, "mend one of them if this was copied and not changed");
             }
         }
     }
+}
+
+/// A camera that reads plates and watches a place is two sensors.
+fn is_camera(read: &Read) -> bool {
+    matches!(read, Read::Mqtt(subscription) if matches!(subscription.gives, mqtt::Gives::Frigate { .. }))
 }
 
 /// Contacts of a lane that are over in a moment.

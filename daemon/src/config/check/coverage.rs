@@ -153,9 +153,12 @@ fn lacks(file: &SiteFile, rule: &RuleKind, zone: &ZoneId, down: Option<&DomainId
                 lacks.push((true, why.into()));
             } else if let Some(why) = never_sure(site, zone, down) {
                 lacks.push((true, why));
+            } else if !brings(file, FactKind::WorkOrder) {
+                let why = "no [references.…] brings work orders: whoever works here in closed hours is said to be here";
+                lacks.push((false, why.into()));
             }
         }
-        "weight-mismatch" if !has_bookings(file) => {
+        "weight-mismatch" if !brings(file, FactKind::Booking) => {
             lacks.push((true, "no [references.…] brings bookings: there is nothing to compare a weight with".into()));
         }
         // Where no node is, there is nothing to tamper with.
@@ -189,8 +192,8 @@ fn missing(used: &RoleUse, count: usize) -> String {
     }
 }
 
-fn has_bookings(file: &SiteFile) -> bool {
-    file.plan.feeds.values().any(|feed| feed.kinds.is_empty() || feed.kinds.contains(&FactKind::Booking))
+fn brings(file: &SiteFile, kind: FactKind) -> bool {
+    file.plan.feeds.values().any(|feed| feed.kinds.is_empty() || feed.kinds.contains(&kind))
 }
 
 /// The rule's own sum, if every presence sensor of the zone spoke at once: what one domain may prove is capped.
@@ -202,7 +205,12 @@ fn never_sure(site: &Site, zone: &ZoneId, down: Option<&DomainId>) -> Option<Str
     for (_, spec) in
         site.sensors_of(zone).filter(|(_, spec)| presence.contains(&spec.role) && down != Some(&spec.domain))
     {
-        *domains.entry(&spec.domain).or_default() += (spec.rates.detection / spec.rates.false_alarm).ln();
+        // A camera that goes on seeing somebody grows surer, up to what one domain may prove.
+        let weight = match spec.role {
+            Role::PresenceCamera => MOST_WEIGHT,
+            _ => (spec.rates.detection / spec.rates.false_alarm).ln(),
+        };
+        *domains.entry(&spec.domain).or_default() += weight;
     }
     let most: f64 = domains.values().map(|weight| weight.min(MOST_WEIGHT)).sum();
     let reaches = logit(settings.prior) + most;

@@ -109,7 +109,12 @@ fn a_place_that_one_sensor_or_one_failure_domain_watches_never_gets_sure_enough(
     let open = said(&whole().replace("closed = \"always\"\n", ""), SHARING);
     let presence = rule(&open, "quay-1", "quay-presence");
     assert!(!presence.works && presence.lacks[0].contains("no closed hours"), "{:?}", presence.lacks);
-    assert!(rule(&said(&whole(), SHARING), "quay-1", "quay-presence").works);
+    let two = said(&whole(), SHARING);
+    let presence = rule(&two, "quay-1", "quay-presence");
+    assert!(presence.works && presence.lacks.iter().any(|lack| lack.contains("work orders")), "{:?}", presence.lacks);
+    let feed = "[references.orders]\nkinds = [\"work-order\"]\nfolder = \"/orders\"\n";
+    let told = said(&format!("{}{feed}", whole()), SHARING);
+    assert!(!rule(&told, "quay-1", "quay-presence").lacks.iter().any(|lack| lack.contains("work orders")));
 }
 
 #[test]

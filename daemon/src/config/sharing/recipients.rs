@@ -102,7 +102,8 @@ fn recipient(
     let upstream_at = upstream.span();
     let (address, confirm) = read_upstream(id, upstream, &site.site, findings)?;
     if confirm == Confirm::Receipt && matches!(address, Address::Http { .. }) && answer_token.is_none() {
-        let help = "add [answers] and answer_token = \"credential:NAME\" so that it can send receipts, or write confirm = \"transport\"";
+        let help = "add [answers] and answer_token = \"credential:NAME\" so that it can send receipts, or write \
+                    confirm = \"transport\"";
         findings.add(upstream_at.clone(), "this recipient has no way to send receipts", help);
     }
     let Word(clearance) = clearance?.into_inner();
@@ -235,7 +236,8 @@ fn read_upstream(
         }
         (both, _) => {
             let what = if both { "this is two upstreams at once" } else { "this does not say where to" };
-            let help = "an upstream is { mqtt = \"mqtts://HOST\", topic = \"…\" } or { http = \"https://…\" }; for two ways write two recipients";
+            let help = "an upstream is { mqtt = \"mqtts://HOST\", topic = \"…\" } or { http = \"https://…\" }; for two \
+                        ways write two recipients";
             findings.add(at, what, help);
             None
         }

@@ -276,7 +276,7 @@ pub(super) fn kind_of(
     match said {
         Some(said) if both.contains(&said.get_ref().0) => Some(said.into_inner().0),
         Some(said) => {
-            let what = format!("a {} here is no {}", source, said.get_ref().0.word());
+            let what = format!("{source} here is no {}", said.get_ref().0.word());
             let help = if both.is_empty() { words(reading.usual.kinds) } else { words(&both) };
             findings.add(said.span(), what, format!("for this role it is {help}"));
             None

@@ -210,6 +210,11 @@ fn a_fault_in_the_last_of_many_sensors_is_said_at_its_line_and_column() {
             "`sensors.Loop_X` cannot be called that",
             "lower-case",
         ),
+        (
+            "x = { zone = \"lane-3\", role = \"wind.speed\", line = \"broker\", topic = \"w\", kind = ▸\"plate\" }",
+            "a message here is no plate",
+            "for this role it is measure",
+        ),
         // References to what is not there.
         (
             "x = { zone = ▸\"lane-4\", role = \"loop.exit\", line = \"plc\", discrete = 1 }",
@@ -302,7 +307,11 @@ fn a_fault_in_the_last_of_many_sensors_is_said_at_its_line_and_column() {
         ),
         ("▸x = 5", "`sensors.x` is a table, not an integer", "x = { … }"),
         // Text that is no TOML at all.
-        ("x = { zone = \"lane-3\", line = \"plc\", role = ▸loop.exit }", "this is not TOML", "\"quotes\""),
+        (
+            "x = { zone = \"lane-3\", line = \"plc\", role = ▸loop.exit }",
+            "this is not TOML: a text without quotes",
+            "\"quotes\"",
+        ),
         (
             "▸loop-7 = { zone = \"lane-3\", role = \"loop.exit\", line = \"plc\", discrete = 1 }",
             "duplicate key",

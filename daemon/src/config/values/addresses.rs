@@ -60,7 +60,8 @@ impl Value for Listen {
     const EXPECTED: &'static str = "an address and port of this box such as \"10.20.3.1:8443\"";
 
     fn text(text: &str) -> Result<Self, Fault> {
-        let help = "write the IP address the others reach this box at and a port: \"10.20.3.1:8443\"; \"0.0.0.0:8443\" is every address";
+        let help = "write the IP address the others reach this box at and a port: \"10.20.3.1:8443\"; \
+                    \"0.0.0.0:8443\" is every address";
         let address: SocketAddr = text.parse().map_err(|_| not::<Self>(text, help))?;
         if address.port() == 0 {
             return Err(not::<Self>(text, "name the port, 1 to 65535: whoever sends must know it"));
