@@ -69,7 +69,7 @@ impl Demo {
             let _ = io::stdout().write_all(file.as_bytes());
             return Ok(ExitCode::SUCCESS);
         }
-        telemetry::init_logs(LogTo::Text, "warn,rumqttc=error,rumqttd=off,tokio_modbus=off");
+        telemetry::init_logs(LogTo::Text, "error,rumqttd=off");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let done = runtime.block_on(self.play());
         // The broker has threads of its own, which nothing waits for.

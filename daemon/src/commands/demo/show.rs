@@ -7,7 +7,7 @@ use quaywatch_schemas::{
 use quaywatch_simulator::score::{Report, Row};
 use std::{fmt::Write, time::Duration};
 
-/// Pieces of evidence in a line; a product has more room.
+/// Pieces of evidence in a line; the product has them all.
 const MOST_WHY: usize = 4;
 
 /// A product in one line: when, for whom, where, what and how sure, why.
@@ -20,7 +20,8 @@ pub(super) fn line(now: &str, recipient: &str, product: &Product, coloured: bool
         Phase::Retracted => "not so",
     };
     let mut line = format!("{now}  {recipient:<11}  {:<9}  {word:<6}  {}", product.zone.id, what(product));
-    let why = why(product);
+    // What is over rests on what was said before.
+    let why = if word == "new" || word == "now" { why(product) } else { String::new() };
     if !why.is_empty() {
         let _ = write!(line, "  [{why}]");
     }
@@ -28,27 +29,37 @@ pub(super) fn line(now: &str, recipient: &str, product: &Product, coloured: bool
     if coloured { format!("{}{line}\x1b[0m", colour(product)) } else { line }
 }
 
-/// The product's own text, without the place, which has a column, and without what to do, which is for whoever is on duty.
+/// The product's own text, without the place and its end, which have columns, and without what to do, which is for whoever is
+/// on duty.
 fn what(product: &Product) -> &str {
-    let place = format!("{}: ", product.zone.name);
-    let text = product.text.strip_prefix(&place).unwrap_or(&product.text);
-    match text.find(&format!(" {:?}.", product.certainty)) {
-        Some(at) => &text[..at + format!(" {:?}.", product.certainty).len()],
-        None => text,
+    let mut text = product.text.as_str();
+    let spoken_place = product.zone.name.replace(',', "");
+    for before in [&spoken_place, "over", "withdrawn"] {
+        text = text.strip_prefix(before).and_then(|text| text.strip_prefix(": ")).unwrap_or(text);
     }
+    let how_sure = format!(" {:?}.", product.certainty);
+    let when = " local.";
+    let end = text.find(&how_sure).map(|at| at + how_sure.len()).or_else(|| text.find(when).map(|at| at + when.len()));
+    end.map_or(text, |end| &text[..end])
 }
 
-/// What it rests on: the evidence, for those who may see it, else the facts.
+/// What it rests on: whom it is about, the evidence for those who may see it, else the facts, and who was not heard.
 fn why(product: &Product) -> String {
-    let mut pieces: Vec<String> =
-        product.evidence.iter().map(|piece| format!("{}: {}", piece.sensor, piece.said)).collect();
-    if pieces.is_empty() {
-        pieces = product.facts.iter().map(|fact| fact.trim_end_matches('.').to_owned()).collect();
-    }
-    let more = pieces.len().saturating_sub(MOST_WHY);
-    pieces.truncate(MOST_WHY);
-    if more > 0 {
-        pieces.push(format!("{more} more"));
+    let mut pieces: Vec<String> = product
+        .subjects
+        .iter()
+        .filter_map(|subject| {
+            let role = subject.role.rsplit('.').next().unwrap_or_default();
+            subject.plate.as_ref().map(|plate| format!("{role} {plate}"))
+        })
+        .collect();
+    if product.evidence.is_empty() {
+        pieces.extend(product.facts.iter().map(|fact| fact.trim_end_matches('.').to_owned()));
+    } else {
+        let shown = product.evidence.iter().take(MOST_WHY);
+        pieces.extend(shown.map(|piece| format!("{}: {}", piece.sensor, piece.said)));
+        let more = product.evidence.len().saturating_sub(MOST_WHY);
+        pieces.extend((more > 0).then(|| format!("{more} more")));
     }
     pieces.extend(product.missing.iter().map(|missing| format!("not heard: {} ({})", missing.sensor, missing.why)));
     pieces.join("; ")
@@ -140,7 +151,7 @@ mod tests {
             "zone": { "id": "lane-2", "name": "Gate 1, lane 2, inbound" },
             "from": "2026-03-14T02:12:04.120Z", "until": null,
             "time_quality": { "gateway": "synchronised", "uncertainty_ms": 60 },
-            "text": "Gate 1, lane 2, inbound: a second truck passed on one grant at 03:12 local. Likely. Hold the lane.",
+            "text": "Gate 1 lane 2 inbound: a second truck passed on one grant at 03:12 local. Likely. Hold the lane.",
             "facts": ["Arm opened once on one grant.", "Two vehicles crossed the lane before the arm closed."],
             "handling": { "owner": "terminal", "purpose": "port-facility-security", "delete_by": "2026-04-11" },
         });
@@ -152,10 +163,15 @@ mod tests {
 
     #[test]
     fn a_line_says_what_where_how_sure_and_why_as_far_as_its_reader_may_know() {
+        let desk = product(json!({ "subjects": [
+            { "role": "vehicle.granted", "plate": "12-••••-4" },
+            { "role": "vehicle.following" },
+        ]}));
         assert_eq!(
-            line("12:04:31", GATE_DESK, &product(json!({})), false),
+            line("12:04:31", GATE_DESK, &desk, false),
             "12:04:31  gate-desk    lane-2     new     a second truck passed on one grant at 03:12 local. Likely.  \
-             [Arm opened once on one grant; Two vehicles crossed the lane before the arm closed]  QW-DP-7K4M"
+             [granted 12-••••-4; Arm opened once on one grant; Two vehicles crossed the lane before the arm closed]  \
+             QW-DP-7K4M"
         );
         let police = product(json!({
             "phase": "revised", "revision": 2,
@@ -171,8 +187,33 @@ mod tests {
              [lane2-loop-b: 2 vehicles, 3.2 s apart; lane2-arm: open throughout; not heard: lane2-front (silent since \
              01:58 UTC)]  QW-DP-7K4M"
         );
-        let coloured = line("12:04:31", GATE_DESK, &product(json!({})), true);
+        let coloured = line("12:04:31", GATE_DESK, &desk, true);
         assert!(coloured.starts_with("\x1b[33m") && coloured.ends_with("\x1b[0m"));
+    }
+
+    #[test]
+    fn what_is_over_is_said_without_its_reasons_and_without_what_to_do() {
+        let over = product(json!({
+            "phase": "closed", "revision": 3,
+            "text": "Gate 1 lane 2 inbound: over: a second truck passed on one grant at 03:12 local. Hold the lane.",
+        }));
+        assert_eq!(
+            line("12:04:39", GATE_DESK, &over, false),
+            "12:04:39  gate-desk    lane-2     over    a second truck passed on one grant at 03:12 local.  QW-DP-7K4M"
+        );
+        let withdrawn = product(json!({
+            "phase": "retracted", "revision": 2,
+            "text": "Gate 1 lane 2 inbound: withdrawn: a second truck passed on one grant at 03:12 local. Nothing needs to be \
+                     done.",
+        }));
+        assert_eq!(
+            line("12:04:39", GATE_DESK, &withdrawn, false),
+            "12:04:39  gate-desk    lane-2     not so  a second truck passed on one grant at 03:12 local.  QW-DP-7K4M"
+        );
+        let at_once = product(json!({ "phase": "closed" }));
+        assert!(line("12:04:39", GATE_DESK, &at_once, false).contains("  new     a second truck"));
+        let unusual = product(json!({ "text": "Something else entirely" }));
+        assert!(line("12:04:39", GATE_DESK, &unusual, false).contains("  new     Something else entirely  ["));
     }
 
     #[test]
