@@ -15,7 +15,7 @@ pub struct Batch {
 }
 
 /// One delivery of a message by a transport that repeats what was not acknowledged (MQTT QoS 1). The ledger drops a
-/// batch as a repeat only if it is marked so by the sender **and** equals one of the last [`REPEAT_HORIZON`] accepted of
+/// batch as a repeat only if it is marked so by the sender **and** equals one of the last [`DELIVERIES_REMEMBERED`] accepted of
 /// that session, also across a restart: a loop that says 1, 0, 1 has said three things.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -30,6 +30,10 @@ pub struct Delivery {
 /// How many deliveries of a session can be outstanding at once, and so be repeated: the receive maximum our MQTT
 /// sessions announce.
 pub const REPEAT_HORIZON: usize = 256;
+
+/// How many accepted deliveries of a session are remembered: those on disk whose acknowledgements may still be on their way to
+/// the sender. At most a receive maximum waits for receipts and not three of them for the wire.
+pub const DELIVERIES_REMEMBERED: usize = 4 * REPEAT_HORIZON;
 
 /// A batch is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::{
     keys::Keys,
     segment::{self, Active, Group},
 };
-use quaywatch_drivers::intake::REPEAT_HORIZON;
+use quaywatch_drivers::intake::DELIVERIES_REMEMBERED;
 use quaywatch_schemas::{GatewayTime, Position, Record, SensorId, Stamped, WallTime, observation::SourceId};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -178,7 +178,7 @@ fn decode(payload: &[u8]) -> Option<(Option<Mark>, Stamped)> {
 
 /// What was accepted lately, to tell a repeat.
 ///
-/// Horizons: the last [`REPEAT_HORIZON`] deliveries of a session, the last [`IDS_PER_SENSOR`] source ids of a sensor, and
+/// Horizons: the last [`DELIVERIES_REMEMBERED`] deliveries of a session, the last [`IDS_PER_SENSOR`] source ids of a sensor, and
 /// after a restart no more than what the newest two segments hold of either.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
@@ -205,7 +205,7 @@ impl Repeats {
     pub(super) fn remember(&mut self, mark: Option<Mark>, record: &Record) {
         if let Some(mark) = mark {
             let seen = self.deliveries.entry(mark.session).or_default();
-            if seen.len() == REPEAT_HORIZON {
+            if seen.len() == DELIVERIES_REMEMBERED {
                 seen.pop_front();
             }
             seen.push_back(mark.digest);

@@ -2,8 +2,9 @@
 //!
 //! Two tasks share a connection. One only polls and decodes and never waits for anything else, so that the keep-alive lives
 //! whatever the ledger does. The other hands over to the ledger and acknowledges in the order of arrival. Between them is a
-//! queue of one receive maximum, which a broker that keeps to it cannot fill. Both end with the connection: what was queued and
-//! not handed over is delivered again, and what was handed over is known to the ledger as a repeat when it comes again.
+//! queue: one receive maximum would do for a broker that keeps to it, but mosquitto 2.0 sends a resumed session all it has kept,
+//! so the queue has room for [`MOST_QUEUED`]. Both end with the connection: what was queued and not handed over is delivered
+//! again, and what was handed over is known to the ledger as a repeat when it comes again.
 
 use super::{
     Gives, Session, States, Subscription, decode,
@@ -61,6 +62,11 @@ const MOST_UNREADABLE: u32 = 3;
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// How often what was let go is said if no message takes it along.
 const SAY_OVERLOAD: Duration = Duration::from_secs(1);
+/// Decoded messages that may wait for the ledger, some hundred bytes each. A broker that sends more before we acknowledge is
+/// disconnected, and sends them again.
+const MOST_QUEUED: usize = 100_000;
+/// Messages of a session that may wait for their receipts.
+const MOST_UNDER_WAY: usize = REPEAT_HORIZON;
 /// How long a stop waits for receipts that are still out.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
@@ -187,7 +193,7 @@ impl Ingest<'_> {
 
     /// One connection, from the first packet to its end.
     async fn connection(&self, client: AsyncClient, events: EventLoop) -> Ended {
-        let (queue, handed) = mpsc::channel(REPEAT_HORIZON);
+        let (queue, handed) = mpsc::channel(MOST_QUEUED);
         let subscribing = Mutex::new(Subscribing::new(self.wanted));
         let connected = AtomicBool::new(false);
         let asked_to_stop = async {
@@ -302,11 +308,12 @@ impl Ingest<'_> {
                     if !stored {
                         return NOT_STORED.into();
                     }
-                    if client.try_ack(&publish).is_err() {
+                    // Waits for room while the other half goes on polling, which makes it.
+                    if client.ack(&publish).await.is_err() {
                         return "an acknowledgement could not be sent".into();
                     }
                 }
-                next = handed.recv(), if open => match next {
+                next = handed.recv(), if open && waiting.len() < MOST_UNDER_WAY => match next {
                     Some(next) => match self.submit(next).await {
                         Some(receipt) => waiting.push_back(receipt),
                         None => return NOT_STORED.into(),
