@@ -71,7 +71,7 @@ pub struct Picture {
     pub position: Position,
 }
 
-/// The last dead letters in words, oldest first; bounded by [`DEAD_LETTERS`].
+/// The last dead letters in words, oldest first; at most 256.
 pub type DeadLetters = Arc<Mutex<VecDeque<(LineId, String)>>>;
 
 /// The pipeline could not go on. The process should end and start again from the log.
@@ -351,6 +351,8 @@ impl Pipeline {
             self.changes.forget_told.push(key);
         } else {
             let bytes = postcard::to_stdvec(&release.told).expect("what was told always serialises");
+            // What an earlier record forgot in the same transaction is known again.
+            self.changes.forget_told.retain(|forgotten| *forgotten != key);
             self.changes.told.push((key.clone(), bytes));
             self.told.insert(key, release.told);
         }

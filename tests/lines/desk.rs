@@ -44,14 +44,15 @@ impl Desk {
 
     /// Starts a line and waits until it is up.
     pub async fn up(broker: Endpoint, subscriptions: Vec<Subscription>) -> Self {
-        let mut desk = Self::open(broker, subscriptions, 4096);
+        let desk = Self::open(broker, subscriptions, 4096);
         desk.is(|state| *state == LineState::Up).await;
         desk
     }
 
     /// Waits for a state.
-    pub async fn is(&mut self, wanted: impl Fn(&LineState) -> bool) -> LineState {
-        let seen = tokio::time::timeout(PATIENCE, self.status.wait_for(|status| wanted(&status.state))).await;
+    pub async fn is(&self, wanted: impl Fn(&LineState) -> bool) -> LineState {
+        let mut status = self.status.clone();
+        let seen = tokio::time::timeout(PATIENCE, status.wait_for(|status| wanted(&status.state))).await;
         match seen {
             Ok(status) => status.expect("the line lives").state.clone(),
             Err(_) => panic!("the line stays {:?}", self.status.borrow().state),
@@ -59,7 +60,7 @@ impl Desk {
     }
 
     /// Waits until the line is down, and says why.
-    pub async fn why_down(&mut self) -> String {
+    pub async fn why_down(&self) -> String {
         match self.is(|state| matches!(state, LineState::Down(_))).await {
             LineState::Down(why) => why,
             other => panic!("{other:?}"),

@@ -151,7 +151,7 @@ async fn acknowledgements_keep_the_order_of_arrival_whatever_the_order_of_the_re
     }
     let mut batches = [desk.next().await, desk.next().await, desk.next().await];
     batches.reverse();
-    batches.map(store);
+    batches.into_iter().for_each(|batch| drop(store(batch)));
     assert_eq!([peer.acknowledged().await, peer.acknowledged().await, peer.acknowledged().await], [7, 3, 9]);
 }
 
@@ -231,7 +231,7 @@ async fn a_packet_that_cannot_be_read_does_not_come_for_ever() {
 #[tokio::test]
 async fn a_broker_that_prescribes_no_keep_alive_is_not_pinged_without_a_pause() {
     let broker = Broker::start().await;
-    let mut desk = desk(broker.port);
+    let desk = desk(broker.port);
     let (mut peer, _) = broker.accept().await;
     let properties = ConnAckProperties { server_keep_alive: Some(0), ..no_properties() };
     peer.welcome(Some(properties), granted).await;

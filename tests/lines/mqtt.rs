@@ -194,7 +194,7 @@ async fn what_cannot_be_decoded_is_a_dead_letter_and_does_not_come_again() {
 #[tokio::test]
 async fn a_line_without_a_broker_says_so_and_stops_when_asked() {
     let port = quaywatch_tests::free_port();
-    let mut desk = Desk::open(endpoint(port), vec![contact("door", "door", Session::Alarm)], 8);
+    let desk = Desk::open(endpoint(port), vec![contact("door", "door", Session::Alarm)], 8);
     assert_eq!(desk.why_down().await, format!("nobody listens at 127.0.0.1:{port}"));
     tokio::time::timeout(Duration::from_secs(10), desk.close()).await.expect("it stops at once");
 }

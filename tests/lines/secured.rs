@@ -67,7 +67,8 @@ async fn a_client_certificate_opens_the_line_and_without_one_it_says_what_is_mis
     let subscriptions = || vec![contact("door", "door", Session::Alarm)];
     let tls = Tls { authority: Some(authority.pem.clone()), client: client.clone() };
     let mut desk = Desk::up(secured(port, tls), subscriptions()).await;
-    Subscriber::connect(broker.port, "nothing").await.publish("door", "true").await;
+    let sender = Subscriber::connect(broker.port, "nothing").await;
+    sender.publish("door", "true").await;
     assert_eq!(said(&desk.take().await), ("door", &Reading::Contact(true)));
     desk.close().await;
 

@@ -120,7 +120,7 @@ async fn units_on_a_bus_are_read_in_turn() {
     line.hears_that("a", "1005", is_value(1005.0)).await;
     line.hears_that("c", "2005", is_value(2005.0)).await;
     for load in [17, 18] {
-        bus.slave(1, |slave| drop(slave.set.insert(9, load)));
+        bus.slave(1, |slave| slave.set.extend([(9, load)]));
         line.hears_that("b", "its load", is_value(load.into())).await;
     }
     line.line_is_up(0).await;
@@ -136,7 +136,7 @@ async fn a_dead_unit_on_the_bus_is_named_and_the_others_go_on() {
     line.hears("dead", no_data(NoData::Timeout)).await;
     assert_eq!(line.line_is_down(1).await, "no answer from unit 9 within 200 ms");
     for load in 1..20 {
-        bus.slave(1, |slave| drop(slave.set.insert(0, load)));
+        bus.slave(1, |slave| slave.set.extend([(0, load)]));
         line.hears_that("alive", "its load", is_value(load.into())).await;
     }
     lock(&bus.slaves).insert(9, Slave::default());

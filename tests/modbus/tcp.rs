@@ -280,7 +280,7 @@ async fn who_watches_a_sensor_sees_the_registers_and_what_became_of_them() {
     plc.set(json!({ "holding": { "0": 0x3039, "1": 0, "2": 2 } }));
     let scale = Measured { scale: Scale::Register(2), ..kilograms() };
     let points = vec![point("scale", holding(0, Format::I32, Order::Cdab), Gives::Measure(scale))];
-    let mut line = Running::start(tcp(plc.port), vec![device(1, points)]);
+    let line = Running::start(tcp(plc.port), vec![device(1, points)]);
     line.line_is_up(0).await;
     let mut tap = line.taps.watch(&quaywatch_schemas::SensorId::new("scale").unwrap());
     let seen = tokio::time::timeout(PATIENCE, tap.recv()).await.expect("it is polled").unwrap();

@@ -231,7 +231,7 @@ async fn a_taken_port_is_said_and_tried_again() {
             if said.contains(words) { Ok(()) } else { Err(said) }
         })
     };
-    said("cannot listen on").await;
+    said("is in use by another program").await;
     drop(taken);
     said("Well").await;
     stop.cancel();

@@ -26,7 +26,7 @@ pub struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Done {
-        telemetry::init_logs(self.log, "info,rumqttc=warn,rumqttd=warn");
+        telemetry::init_logs(self.log, "info,rumqttc=warn,rumqttd=warn,tokio_modbus=off");
         let options = Options { files: self.files, state: self.state.folder, admin: self.admin.socket };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let done = runtime.block_on(async {

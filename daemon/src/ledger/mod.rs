@@ -3,16 +3,16 @@
 //! Three stores in one folder, and one rule between them:
 //!
 //! * the **log** (`log/`): every record, in append-only segments, one append and one `fdatasync` per group. A sender is
-//!   acknowledged after that sync and never before ([`writer`]);
+//!   acknowledged after that sync and never before (`writer.rs`);
 //! * the **outbox** (`outbox/`): the frozen bodies of products and what became of them, in segments of the same kind
-//!   ([`outbox`]);
-//! * the **state** (`state.redb`): what can be derived from the log, with the position up to which it was ([`state`]).
+//!   (`outbox.rs`);
+//! * the **state** (`state.redb`): what can be derived from the log, with the position up to which it was (`state.rs`).
 //!
 //! After a crash the state is opened and the log replayed from its position. A torn tail is cut and counted; damage in the
 //! middle is stepped over, counted and said in a record, never a reason not to start.
 //!
 //! Identities: at intake a person's identity becomes a keyed handle, and every private value is sealed in the copy that
-//! goes to disk; the pipeline sees clear values in memory only ([`keys`]).
+//! goes to disk; the pipeline sees clear values in memory only (`keys.rs`).
 //!
 //! **What is not promised:** a disk that lies about `fdatasync`, the loss of the disk, QoS 0 and Modbus values between two
 //! polls.
@@ -257,7 +257,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Space set aside for the day the disk is full: redb needs some to delete anything. See [`drop_ballast`].
+/// Space set aside for the day the disk is full: redb needs some to delete anything. See `drop_ballast`.
 const BALLAST_BYTES: u64 = 6 << 20;
 
 fn keep_ballast(folder: &Path) -> io::Result<()> {

@@ -8,17 +8,21 @@
 //! it waits any more. When one recipient is away for long, what waits for it is copied forward, so that old segments go all
 //! the same: the disk holds at most twice what may wait, and one segment.
 
+mod reading;
+mod writing;
+
 use super::{
     Options,
     keys::Keys,
-    segment::{self, Active, Group},
+    segment::{self, Active},
 };
 use quaywatch_schemas::{
     CloudEvent, GatewayTime, Product, RecipientId, WallTime, ZoneId, product::NeverSent, situation::SituationId,
 };
+use reading::Found;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fs::{self, File},
     io,
     os::unix::fs::{DirBuilderExt, FileExt},
@@ -26,6 +30,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
+use writing::Inner;
 
 /// Why the outbox cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -174,29 +179,6 @@ struct Shared {
     folder: PathBuf,
 }
 
-struct Inner {
-    active: Active,
-    /// Whether the active segment holds nothing but its marks.
-    just_rolled: bool,
-    /// Older segments and how many products in each still wait.
-    closed: VecDeque<u64>,
-    waiting: BTreeMap<u64, u64>,
-    next: u64,
-    epoch: u64,
-    /// Why the epoch began.
-    reason: String,
-    /// Who knows of the epoch.
-    announced: BTreeSet<RecipientId>,
-    latest: GatewayTime,
-    high_water: BTreeMap<RecipientId, HighWater>,
-    never: BTreeMap<RecipientId, Vec<NeverSent>>,
-    pending: BTreeMap<RecipientId, BTreeMap<u64, Slot>>,
-    zones: Zones,
-    pending_bytes: u64,
-    segment_bytes: u64,
-    budget: u64,
-}
-
 /// Where a waiting product is.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
@@ -244,7 +226,7 @@ impl Outbox {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let segments = segment::list(folder)?;
         let fresh = segments.is_empty();
-        let mut found = Found { next: 1, ..Found::default() };
+        let mut found = Found::starting_at(1);
         let mut active = None;
         let mut closed = VecDeque::new();
         let count = segments.len();
@@ -609,168 +591,6 @@ impl Outbox {
     }
 }
 
-impl Inner {
-    fn marks(&self) -> Item {
-        Item::Marks {
-            epoch: self.epoch,
-            latest: self.latest,
-            high_water: self.high_water.iter().map(|(recipient, water)| (recipient.clone(), *water)).collect(),
-            never: self.never.iter().map(|(recipient, never)| (recipient.clone(), never.clone())).collect(),
-            reason: self.reason.clone(),
-            announced: self.announced.iter().cloned().collect(),
-        }
-    }
-
-    /// Writes items as one group; returns segment, place and length of each.
-    fn write(&mut self, folder: &Path, items: &[Item], sync: bool) -> io::Result<Vec<(u64, u64, u32)>> {
-        let mut group = Group::default();
-        let mut next = self.next;
-        let mut places = Vec::with_capacity(items.len());
-        for item in items {
-            let payload = postcard::to_stdvec(item).map_err(io::Error::other)?;
-            places.push((group.add(next, &payload), u32::try_from(payload.len()).map_err(io::Error::other)?));
-            next += 1;
-        }
-        if !self.active.has_room(&group) && !self.just_rolled {
-            self.roll(folder)?;
-            return self.write(folder, items, sync);
-        }
-        // A group larger than a segment makes a larger segment.
-        let begins = self.active.append(&group)?;
-        metrics::counter!("quaywatch_outbox_bytes_written_total").increment(group.len() as u64);
-        if sync {
-            self.active.sync()?;
-        }
-        self.just_rolled = false;
-        self.next = next;
-        Ok(places.into_iter().map(|(at, length)| (self.active.first, begins + at, length)).collect())
-    }
-
-    /// Begins a new segment with the marks of all recipients, and removes old ones in which nothing waits.
-    fn roll(&mut self, folder: &Path) -> io::Result<()> {
-        self.active.sync()?;
-        let mut marks = Group::default();
-        marks.add(self.next, &postcard::to_stdvec(&self.marks()).map_err(io::Error::other)?);
-        let mut next = Active::create(folder, self.next, self.segment_bytes)?;
-        // A segment without its marks must not be gone on with: after the older ones are gone, numbers would begin anew.
-        if let Err(e) = next.append(&marks).and_then(|_| next.sync()) {
-            let _ = fs::remove_file(segment::path_of(folder, self.next));
-            return Err(e);
-        }
-        let full = std::mem::replace(&mut self.active, next);
-        self.closed.push_back(full.first);
-        self.next += 1;
-        self.just_rolled = true;
-        loop {
-            while let Some(first) = self.closed.front().copied().filter(|first| !self.waiting.contains_key(first)) {
-                fs::remove_file(segment::path_of(folder, first))?;
-                self.closed.pop_front();
-            }
-            let held = (self.closed.len() as u64 + 1) * self.segment_bytes;
-            let Some(first) = self.closed.front().copied().filter(|_| held > 2 * self.budget) else { return Ok(()) };
-            if !self.copy_forward(folder, first)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Copies what waits in an old segment to the active one, if that is less than half of it. Says whether it did.
-    fn copy_forward(&mut self, folder: &Path, first: u64) -> io::Result<bool> {
-        let waiting: Vec<(RecipientId, u64, Slot)> = self
-            .pending
-            .iter()
-            .flat_map(|(recipient, pending)| {
-                pending.iter().map(|(sequence, slot)| (recipient.clone(), *sequence, *slot))
-            })
-            .filter(|(.., slot)| slot.segment == first)
-            .collect();
-        let bytes: u64 = waiting.iter().map(|(.., slot)| u64::from(slot.length)).sum();
-        if 2 * bytes > self.segment_bytes {
-            return Ok(false);
-        }
-        let file = File::open(segment::path_of(folder, first))?;
-        let (mut group, mut places) = (Group::default(), Vec::with_capacity(waiting.len()));
-        for (.., slot) in &waiting {
-            let mut payload = vec![0; slot.length as usize];
-            file.read_exact_at(&mut payload, slot.at)?;
-            places.push(group.add(self.next, &payload));
-            self.next += 1;
-        }
-        let begins = self.active.append(&group)?;
-        self.active.sync()?;
-        for ((recipient, sequence, slot), at) in waiting.into_iter().zip(places) {
-            let moved = Slot { segment: self.active.first, at: begins + at, ..slot };
-            self.pending.entry(recipient).or_default().insert(sequence, moved);
-            *self.waiting.entry(moved.segment).or_default() += 1;
-        }
-        self.waiting.remove(&first);
-        Ok(true)
-    }
-
-    fn note_product(&mut self, item: &Item, segment: u64, at: u64, length: u32) {
-        let Item::Product { recipient, sequence, zone, lane, class, output, concluded, concluded_wall, .. } = item
-        else {
-            return;
-        };
-        let zone = self.zones.number(zone);
-        let slot = Slot { lane: *lane, class: *class, zone, segment, at, length, concluded_wall: *concluded_wall };
-        let water = self.high_water.entry(recipient.clone()).or_default();
-        *water = HighWater { sequence: water.sequence.max(*sequence), output: water.output.max(*output) };
-        self.latest = self.latest.max(*concluded);
-        self.pending.entry(recipient.clone()).or_default().insert(*sequence, slot);
-        *self.waiting.entry(segment).or_default() += 1;
-        self.pending_bytes += u64::from(length);
-    }
-
-    fn settle(
-        &mut self,
-        folder: &Path,
-        recipient: &RecipientId,
-        sequences: Vec<u64>,
-        never: Option<&str>,
-    ) -> io::Result<()> {
-        for sequence in &sequences {
-            let slot = self.pending.get_mut(recipient).and_then(|pending| pending.remove(sequence));
-            let Some(slot) = slot else { continue };
-            self.pending_bytes -= u64::from(slot.length);
-            if let Some(waiting) = self.waiting.get_mut(&slot.segment) {
-                *waiting -= 1;
-                if *waiting == 0 {
-                    self.waiting.remove(&slot.segment);
-                }
-            }
-        }
-        let item = match never {
-            None => Item::Confirmed { recipient: recipient.clone(), sequences },
-            Some(why) => {
-                note_never(self.never.entry(recipient.clone()).or_default(), &sequences, why);
-                Item::Never { recipient: recipient.clone(), sequences, why: why.to_owned() }
-            }
-        };
-        self.write(folder, &[item], never.is_some()).map(|_| ())
-    }
-
-    /// Lets products go until what waits fits into the budget: the oldest routine ones first, alarms last.
-    fn keep_budget(&mut self, folder: &Path) -> io::Result<()> {
-        for class in [Class::Routine, Class::Alarm] {
-            while self.pending_bytes > self.budget {
-                let oldest = self
-                    .pending
-                    .iter()
-                    .filter_map(|(recipient, pending)| {
-                        let oldest = pending.iter().find(|(_, slot)| slot.class == class)?;
-                        Some((oldest.1.concluded_wall, recipient.clone(), *oldest.0))
-                    })
-                    .min();
-                let Some((_, recipient, sequence)) = oldest else { break };
-                metrics::counter!("quaywatch_products_shed_total").increment(1);
-                self.settle(folder, &recipient, vec![sequence], Some("shed"))?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A frozen CloudEvent under another number; `None` if it is none.
 fn renumber(body: &[u8], epoch: u64, sequence: u64) -> Option<Vec<u8>> {
     let mut event: CloudEvent<Product> = serde_json::from_slice(body).ok()?;
@@ -778,87 +598,4 @@ fn renumber(body: &[u8], epoch: u64, sequence: u64) -> Option<Vec<u8>> {
     event.id = format!("{epoch:x}.{sequence:020}");
     event.sequence = Some(format!("{sequence:020}"));
     serde_json::to_vec(&event).ok()
-}
-
-/// Adds numbers to the ranges that will never come; joins neighbours.
-fn note_never(ranges: &mut Vec<NeverSent>, sequences: &[u64], why: &str) {
-    for &sequence in sequences {
-        match ranges.last_mut() {
-            Some(last) if last.why == why && last.last + 1 == sequence => last.last = sequence,
-            _ => ranges.push(NeverSent { first: sequence, last: sequence, why: why.to_owned() }),
-        }
-    }
-    let excess = ranges.len().saturating_sub(MOST_NEVER);
-    ranges.drain(..excess);
-}
-
-/// What reading the segments at the start comes to.
-#[derive(Default)]
-struct Found {
-    next: u64,
-    epoch: u64,
-    reason: String,
-    announced: BTreeSet<RecipientId>,
-    /// Whether the high-water marks are known to be those of the last frame read.
-    trusted: bool,
-    latest: GatewayTime,
-    high_water: BTreeMap<RecipientId, HighWater>,
-    never: BTreeMap<RecipientId, Vec<NeverSent>>,
-    pending: BTreeMap<RecipientId, BTreeMap<u64, Slot>>,
-    zones: Zones,
-}
-
-impl Found {
-    /// A segment whose marks are damaged leaves open what was before it.
-    fn begin_segment(&mut self, scan: &segment::Scan) {
-        let first = scan.frames.first().and_then(|frame| postcard::from_bytes(&frame.payload).ok());
-        self.trusted = matches!(first, Some(Item::Marks { .. }));
-    }
-
-    fn take(&mut self, item: Item, segment: u64, at: u64, length: usize) {
-        match item {
-            Item::Marks { epoch, latest, high_water, never, reason, announced } => {
-                if epoch != self.epoch {
-                    self.pending.clear();
-                }
-                self.epoch = epoch;
-                self.latest = self.latest.max(latest);
-                self.high_water = high_water.into_iter().collect();
-                self.never = never.into_iter().collect();
-                self.reason = reason;
-                self.announced = announced.into_iter().collect();
-            }
-            Item::Product { recipient, sequence, zone, lane, class, output, concluded, concluded_wall, .. } => {
-                self.latest = self.latest.max(concluded);
-                let water = self.high_water.entry(recipient.clone()).or_default();
-                // Numbers are given without gaps: what lies between was in a frame that does not check out any more.
-                if self.trusted && sequence > water.sequence + 1 {
-                    let lost: Vec<u64> = (water.sequence + 1..sequence).collect();
-                    tracing::error!(%recipient, count = lost.len(), "products are lost to damage; they are reported");
-                    note_never(self.never.entry(recipient.clone()).or_default(), &lost, "lost");
-                }
-                *water = HighWater { sequence: water.sequence.max(sequence), output: water.output.max(output) };
-                let length = u32::try_from(length).unwrap_or(u32::MAX);
-                let zone = self.zones.number(&zone);
-                let slot = Slot { lane, class, zone, segment, at, length, concluded_wall };
-                self.pending.entry(recipient).or_default().insert(sequence, slot);
-            }
-            Item::Confirmed { recipient, sequences } => self.settled(&recipient, &sequences),
-            Item::Never { recipient, sequences, why } => {
-                self.settled(&recipient, &sequences);
-                note_never(self.never.entry(recipient).or_default(), &sequences, &why);
-            }
-            Item::Announced { recipient } => {
-                self.announced.insert(recipient);
-            }
-        }
-    }
-
-    fn settled(&mut self, recipient: &RecipientId, sequences: &[u64]) {
-        if let Some(pending) = self.pending.get_mut(recipient) {
-            sequences.iter().for_each(|sequence| {
-                pending.remove(sequence);
-            });
-        }
-    }
 }

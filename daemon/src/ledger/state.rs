@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `meta` | name | `checkpoint`: sealed [`Checkpoint`] | replaced |
 //! | `situations` | situation id | sealed latest revision | the newest [`MOST_SITUATIONS`] |
-//! | `situations_by_age` | (first kept at gateway time, id) | – | with its situation |
+//! | `situations_by_age` | (log position of the checkpoint it was first kept with, id) | – | with its situation |
 //! | `references` | reference, upper case | situation id | with its situation |
 //! | `told` | recipient, zero, situation id | sealed account of what it was told | until the situation ends for it |
 //! | `dispositions` | log position | id of the situation it is evidence of | the newest [`MOST_DISPOSITIONS`] |

@@ -1,15 +1,15 @@
 //! The published documents: JSON Schemas, an AsyncAPI document and an example of every message, all generated from the
 //! types and constants the gateway itself uses.
 //!
-//! `quaywatch schema --all schemas/published` writes the committed copies; a test compares them. JSON Schema draft 7, because
-//! that is what AsyncAPI tools and TOML editors read. Major versions are in the CloudEvents types, minor versions in
-//! [`MINOR`]: it goes up when a field is added.
+//! `quaywatch schema --all schemas/published` writes the committed copies; a test compares them. Messages are in JSON Schema
+//! draft 7, because that is what AsyncAPI tools read; the schemas of the site and sharing files are the configuration's own.
+//! Major versions are in the CloudEvents types, minor versions in [`MINOR`]: it goes up when a field is added.
 
 mod asyncapi;
 mod examples;
 pub mod fictional;
 
-use crate::upstreams::mqtt;
+use crate::{config, upstreams::mqtt};
 use quaywatch_schemas::{
     CloudEvent, Product,
     product::{
@@ -62,8 +62,10 @@ pub fn write_all(folder: &Path) -> io::Result<()> {
 
 /// All of them.
 pub fn documents() -> Vec<Document> {
-    let mut documents = schemas();
+    let mut documents = messages();
     documents.push(Document::new("asyncapi", "asyncapi.json", asyncapi::document(&documents)));
+    documents.push(Document::schema("site", config::site_schema()));
+    documents.push(Document::schema("sharing", config::sharing_schema()));
     documents.extend(examples::all().into_iter().map(|example| Document {
         name: format!("examples/{}", example.name),
         file: format!("examples/{}.json", example.name),
@@ -78,11 +80,16 @@ impl Document {
         let text = format!("{content:#}\n");
         Self { name: name.into(), file: file.into(), content, text }
     }
+
+    fn schema(name: &str, content: Value) -> Self {
+        Self::new(name, &format!("{name}.schema.json"), content)
+    }
 }
 
-fn schemas() -> Vec<Document> {
+/// Schemas of all messages.
+fn messages() -> Vec<Document> {
     let product_types = [Phase::Opened, Phase::Revised, Phase::Closed, Phase::Retracted].map(product_type);
-    let mut schemas: Vec<(&str, Value)> = vec![
+    let schemas: Vec<(&str, Value)> = vec![
         schema::<Product>("product", Way::Out),
         schema::<Heartbeat>("heartbeat", Way::Out),
         schema::<StreamStarted>("started", Way::Out),
@@ -95,13 +102,7 @@ fn schemas() -> Vec<Document> {
         schema::<Receipt>("receipt", Way::In),
         schema::<Request>("request", Way::In),
     ];
-    schemas.extend(files());
-    schemas.into_iter().map(|(name, content)| Document::new(name, &format!("{name}.schema.json"), content)).collect()
-}
-
-/// Schemas of the site and sharing files.
-fn files() -> Vec<(&'static str, Value)> {
-    Vec::new()
+    schemas.into_iter().map(|(name, content)| Document::schema(name, content)).collect()
 }
 
 /// Whether we write it or read it: what we always write is required of what we write.

@@ -4,7 +4,7 @@
 //! and several zones at once, which makes a drain fast. `Idempotency-Key` is the product's id: an endpoint may drop what it
 //! has seen.
 //!
-//! What an answer means ([`judge`]): the endpoint is not reachable, busy or wrongly set up (connection errors, 3xx, 5xx, 401,
+//! What an answer means: the endpoint is not reachable, busy or wrongly set up (connection errors, 3xx, 5xx, 401,
 //! 403, 404, 408, 429 and their like): everything is kept and tried again, not before `Retry-After`. It says that **this
 //! product** is wrong (400, 413, 422 and other 4xx): the product is set aside with an alarm and its zone goes on. But an
 //! endpoint that refuses [`IN_A_ROW`] products in a row without taking one refuses everything: from then on nothing is set

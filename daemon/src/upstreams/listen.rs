@@ -15,7 +15,6 @@ use super::{
     answers::LARGEST,
     inbound::{self, NotTaken},
     snapshot::{self, NoSnapshot},
-    tls_listener::TlsListener,
 };
 use crate::{config::Answers, health::Condition};
 use axum::{
@@ -27,11 +26,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use quaywatch_drivers::{line::Backoff, secret::Secret, tls};
+use quaywatch_drivers::{line::Backoff, listen, secret::Secret, tls};
 use quaywatch_schemas::RecipientId;
+use rustls::ServerConfig;
 use std::{
     collections::BTreeMap,
-    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -54,9 +53,13 @@ pub async fn listen(answers: Answers, tokens: BTreeMap<RecipientId, Secret>, par
     let app = router(tokens, parts);
     let mut backoff = Backoff::default();
     loop {
-        let why = match serve(&answers, app.clone(), || board.say(PART, Condition::Well), &stop).await {
-            Ok(()) => break,
-            Err(why) => format!("cannot listen on {}: {why}", answers.listen),
+        let why = match open(&answers).await {
+            Ok((listener, tls)) => {
+                board.say(PART, Condition::Well);
+                listen::serve(listener, tls, app, &stop).await;
+                break;
+            }
+            Err(why) => why,
         };
         tracing::error!(why, "answers cannot come in over HTTP");
         board.say(PART, Condition::Failed(why));
@@ -68,18 +71,12 @@ pub async fn listen(answers: Answers, tokens: BTreeMap<RecipientId, Secret>, par
     board.remove(PART);
 }
 
-async fn serve(answers: &Answers, app: Router, up: impl FnOnce(), stop: &CancellationToken) -> io::Result<()> {
+async fn open(answers: &Answers) -> Result<(TcpListener, Option<Arc<ServerConfig>>), String> {
     let tls = match &answers.tls {
-        Some((chain, key)) => Some(tls::server_config(chain, key).map_err(io::Error::other)?),
+        Some((chain, key)) => Some(tls::server_config(chain, key).map_err(|why| why.to_string())?),
         None => None,
     };
-    let listener = TcpListener::bind(answers.listen).await?;
-    up();
-    let stopped = stop.clone().cancelled_owned();
-    match tls {
-        None => axum::serve(listener, app).with_graceful_shutdown(stopped).await,
-        Some(config) => axum::serve(TlsListener::new(listener, config), app).with_graceful_shutdown(stopped).await,
-    }
+    Ok((listen::bind(answers.listen).await?, tls))
 }
 
 struct Shared {

@@ -22,7 +22,6 @@ mod queue;
 mod snapshot;
 mod standing;
 mod stream;
-mod tls_listener;
 
 pub use listen::{ANSWERS_PATH, RECEIPTS_PATH, SNAPSHOT_PATH, listen};
 
@@ -33,7 +32,7 @@ use crate::{
 };
 use quaywatch_drivers::{intake::Intake, mqtt::link::Endpoint, secret::Secret, tls::Tls};
 use quaywatch_schemas::{RecipientId, policy::Confirm};
-use standing::Standing;
+use standing::{About, Standing};
 use std::time::Duration;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
@@ -98,7 +97,7 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
 /// Carries one recipient's products out until stopped.
 pub async fn run(recipient: RecipientId, target: Target, parts: Parts, stop: CancellationToken) {
     let standing = Standing::new(parts.board.clone(), recipient.clone());
-    standing.starting();
+    standing.starting(About::Link, "not connected yet");
     match &target.address {
         Address::Mqtt { endpoint, topic } => {
             mqtt::run(recipient, &target, (endpoint, topic), parts, standing.clone(), stop).await;

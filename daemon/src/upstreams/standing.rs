@@ -3,7 +3,7 @@
 use crate::health::{Board, Condition};
 use quaywatch_schemas::RecipientId;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,7 +29,14 @@ pub(super) enum About {
 pub(super) struct Standing {
     board: Board,
     recipient: RecipientId,
-    problems: Arc<Mutex<BTreeMap<About, Condition>>>,
+    problems: Arc<Mutex<Problems>>,
+}
+
+#[derive(Debug, Default)]
+struct Problems {
+    known: BTreeMap<About, Condition>,
+    /// What is merely not known yet.
+    starting: BTreeSet<About>,
 }
 
 impl Standing {
@@ -37,11 +44,12 @@ impl Standing {
         Self { board, recipient, problems: Arc::default() }
     }
 
-    /// Nothing is known yet.
-    pub(super) fn starting(&self) {
+    /// Nothing is known of this yet: neither well nor worth a line in the journal.
+    pub(super) fn starting(&self, about: About, words: &str) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        problems.insert(About::Link, Condition::Degraded("not connected yet".into()));
-        self.board.say(self.part(), whole(&problems));
+        problems.known.insert(about, Condition::Degraded(words.into()));
+        problems.starting.insert(about);
+        self.board.say(self.part(), problems.whole());
     }
 
     /// This is in order. Logged once, if it was not before.
@@ -71,13 +79,14 @@ impl Standing {
     fn note(&self, about: About, condition: Condition) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match condition.clone() {
-            Condition::Well => problems.remove(&about),
-            trouble => problems.insert(about, trouble),
+            Condition::Well => problems.known.remove(&about),
+            trouble => problems.known.insert(about, trouble),
         };
         if before.as_ref() == Some(&condition) {
             return;
         }
-        let (recipient, whole) = (&self.recipient, whole(&problems));
+        let before = before.filter(|_| !problems.starting.remove(&about));
+        let recipient = &self.recipient;
         match (&before, &condition) {
             (None, Condition::Degraded(why)) => tracing::warn!(%recipient, why, "an upstream has a problem"),
             (None | Some(Condition::Degraded(_)), Condition::Failed(why)) => {
@@ -86,22 +95,25 @@ impl Standing {
             (Some(_), Condition::Well) => tracing::info!(%recipient, ?about, "an upstream's problem is over"),
             _ => {}
         }
-        self.board.say(self.part(), whole);
+        self.board.say(self.part(), problems.whole());
     }
 }
 
-fn whole(problems: &BTreeMap<About, Condition>) -> Condition {
-    let words = |condition: &Condition| match condition {
-        Condition::Well => String::new(),
-        Condition::Degraded(why) | Condition::Failed(why) => why.clone(),
-    };
-    let all: Vec<String> = problems.values().map(words).collect();
-    if problems.values().any(|problem| matches!(problem, Condition::Failed(_))) {
-        Condition::Failed(all.join("; "))
-    } else if all.is_empty() {
-        Condition::Well
-    } else {
-        Condition::Degraded(all.join("; "))
+impl Problems {
+    /// All of them in one condition.
+    fn whole(&self) -> Condition {
+        let words = |condition: &Condition| match condition {
+            Condition::Well => String::new(),
+            Condition::Degraded(why) | Condition::Failed(why) => why.clone(),
+        };
+        let all: Vec<String> = self.known.values().map(words).collect();
+        if self.known.values().any(|problem| matches!(problem, Condition::Failed(_))) {
+            Condition::Failed(all.join("; "))
+        } else if all.is_empty() {
+            Condition::Well
+        } else {
+            Condition::Degraded(all.join("; "))
+        }
     }
 }
 

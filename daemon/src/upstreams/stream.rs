@@ -21,6 +21,7 @@ use std::{
     collections::BTreeMap,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::watch;
 
 /// A product that may be sent now.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub(super) struct Stream {
     sent: BTreeMap<u64, Instant>,
     patience: Duration,
     gauged: Option<Instant>,
+    appended: watch::Receiver<u64>,
+    /// Whether the outbox is to be looked at although nothing was appended.
+    look_again: bool,
 }
 
 /// How long a recipient may take to say that it has what it was sent. A consumer that writes to a database and receipts
@@ -59,6 +63,8 @@ const GAUGE_EVERY: Duration = Duration::from_secs(1);
 impl Stream {
     pub(super) fn new(recipient: RecipientId, confirm: Confirm, parts: Parts, standing: Standing) -> Self {
         Self {
+            appended: parts.outbox.subscribe(),
+            look_again: true,
             recipient,
             confirm,
             parts,
@@ -91,8 +97,14 @@ impl Stream {
     }
 
     fn look(&mut self) {
+        let appended = self.appended.has_changed().unwrap_or(false);
+        if !appended && !self.look_again {
+            return;
+        }
+        self.appended.mark_unchanged();
+        self.look_again = false;
         loop {
-            let waiting = self.parts.outbox.waiting(&self.recipient, self.queue.seen(), LOOK_AT_ONCE);
+            let waiting = blocking(|| self.parts.outbox.waiting(&self.recipient, self.queue.seen(), LOOK_AT_ONCE));
             let all = waiting.len() < LOOK_AT_ONCE;
             self.queue.add(waiting);
             if all {
@@ -183,6 +195,7 @@ impl Stream {
         self.retried(self.queue.under_way() + self.sent.len());
         self.sent.clear();
         self.queue.start_over();
+        self.look_again = true;
     }
 
     /// Tells the outbox what the transport took, and looks after receipts. To be called when a burst is over.
@@ -207,7 +220,8 @@ impl Stream {
         if self.sent.is_empty() {
             return;
         }
-        let first_waiting = self.parts.outbox.waiting(&self.recipient, 0, 1).first().map(|first| first.sequence);
+        let first_waiting = blocking(|| self.parts.outbox.waiting(&self.recipient, 0, 1));
+        let first_waiting = first_waiting.first().map(|first| first.sequence);
         let waiting = first_waiting.map_or_else(BTreeMap::new, |first| self.sent.split_off(&first));
         let receipted = std::mem::replace(&mut self.sent, waiting);
         if !receipted.is_empty() {
@@ -226,6 +240,7 @@ impl Stream {
             self.retried(count);
             self.sent.clear();
             self.queue.look_again_after(first - 1);
+            self.look_again = true;
             self.patience = (self.patience * 2).min(RECEIPT_AT_LAST);
         }
     }
@@ -251,7 +266,7 @@ impl Stream {
         let picture = self.parts.picture.borrow().clone();
         let policy = picture.policy.clone()?;
         let recipient = policy.recipients.get(&self.recipient)?;
-        let accounts = self.parts.outbox.accounts(&self.recipient);
+        let accounts = blocking(|| self.parts.outbox.accounts(&self.recipient));
         self.framed(&picture, |frame| messages::heartbeat(frame, &picture, recipient, &accounts))
     }
 
@@ -279,7 +294,7 @@ impl Stream {
     pub(super) fn show_backlog(&mut self, now: Instant, at_once: bool) {
         if at_once || self.gauged.is_none_or(|at| now.saturating_duration_since(at) >= GAUGE_EVERY) {
             self.gauged = Some(now);
-            let backlog = self.parts.outbox.accounts(&self.recipient).backlog;
+            let backlog = blocking(|| self.parts.outbox.accounts(&self.recipient)).backlog;
             metrics::gauge!("quaywatch_upstream_backlog", "recipient" => self.label()).set(backlog as f64);
         }
     }

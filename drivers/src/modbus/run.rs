@@ -138,28 +138,31 @@ impl Bus {
         let now = Instant::now();
         let took = now.duration_since(started);
         let unit = &mut self.units[index];
-        let silent = match asked.answer {
+        let unanswered = match asked.answer {
             Ok(answer) => {
                 unit.answered(slot, &answer, asked.at, now);
-                false
+                None
             }
             // The gateway to the unit answers for it: the line has waited all the same.
-            Err(Failure::Exception(code @ (10 | 11))) => {
-                unit.unanswered(slot, Failure::Exception(code), NoData::Exception(code), now, took)
+            Err(why @ Failure::Exception(code @ (10 | 11))) => {
+                Some(unit.unanswered(slot, why, NoData::Exception(code), now, took))
             }
             Err(Failure::Exception(code)) => {
                 unit.refused(slot, code, asked.at, now);
-                false
+                None
             }
-            Err(why @ Failure::Timeout(_)) => unit.unanswered(slot, why, NoData::Timeout, now, took),
-            Err(why) => unit.unanswered(slot, why, NoData::Disconnected, now, took),
+            Err(why @ Failure::Timeout(_)) => Some(unit.unanswered(slot, why, NoData::Timeout, now, took)),
+            Err(why) => Some(unit.unanswered(slot, why, NoData::Disconnected, now, took)),
         };
-        if silent {
-            unit.meters.polls.increment(1);
-            self.schedule.silent(index, now, took);
-            return;
+        match unanswered {
+            None => self.schedule.answered(index, now, took),
+            // It waits by itself; what it took says nothing of how slow the device is.
+            Some(Unanswered::Read) => {}
+            Some(Unanswered::Device) => {
+                unit.meters.polls.increment(1);
+                return self.schedule.silent(index, now, took);
+            }
         }
-        self.schedule.answered(index, now, took);
         if unit.polled.is_over(now) {
             self.finish(index, now);
         }
@@ -304,17 +307,23 @@ impl Unit {
         }
     }
 
-    /// Says whether the whole device is silent.
-    fn unanswered(&mut self, slot: usize, failure: Failure, reason: NoData, now: Instant, took: Duration) -> bool {
+    fn unanswered(
+        &mut self,
+        slot: usize,
+        failure: Failure,
+        reason: NoData,
+        now: Instant,
+        took: Duration,
+    ) -> Unanswered {
         if let Failure::Exception(_) = failure {
             count_error(&self.line, failure);
         }
         let read = self.polled.read(slot).clone();
-        match self.polled.unanswered(slot, now, took) {
+        let who = self.polled.unanswered(slot, now, took);
+        match who {
             Unanswered::Read => {
                 tracing::debug!(line = %self.line.id, what = %extent(&read), "not answered");
                 self.say(&read.points, reason, now);
-                false
             }
             Unanswered::Device => {
                 let all: Vec<usize> = (0..self.polled.device.points.len()).collect();
@@ -325,9 +334,9 @@ impl Unit {
                     }
                     other => format!("unit {}: {other}", self.polled.device.unit),
                 });
-                true
             }
         }
+        who
     }
 
     fn disconnected(&mut self, why: &NoConnection, now: Instant) {

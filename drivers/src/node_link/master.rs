@@ -191,6 +191,8 @@ struct Turn {
     began: Instant,
     first_byte: Option<Instant>,
     deadline: Instant,
+    /// Whether it brought anything new: a node is asked again at once only then.
+    brought: bool,
 }
 
 struct Port {
@@ -241,7 +243,7 @@ impl Master {
             (None, false) => self.peers.iter().map(|node| node.due).min(),
             (None, true) => None,
         };
-        let held = self.peers.iter().filter_map(|node| node.peer.release_at(self.hold()));
+        let held = self.peers.iter().filter_map(|node| node.peer.release_at());
         held.chain(turn).min()
     }
 
@@ -341,7 +343,8 @@ impl Master {
         let (counter, bytes) = if challenge { scheduled.peer.challenge() } else { scheduled.peer.poll(room) };
         scheduled.due = now.at + self.every;
         let deadline = now.at + self.timeout;
-        self.turn = Some(Turn { node, counter, challenge, began: now.at, first_byte: None, deadline });
+        self.turn =
+            Some(Turn { node, counter, challenge, began: now.at, first_byte: None, deadline, brought: challenge });
         self.outputs.push_back(Output::Send(bytes));
     }
 
@@ -385,6 +388,9 @@ impl Master {
         match came {
             Came::Data => {
                 self.count(Outcome::Accepted);
+                if let Some(turn) = self.turn.as_mut().filter(|turn| turn.node == node) {
+                    turn.brought = true;
+                }
                 self.release(node, now);
             }
             Came::Hello(notice) => {
@@ -417,11 +423,9 @@ impl Master {
         let room = self.has_room(now);
         let scheduled = &mut self.peers[node];
         let ends = |turn: &Turn| turn.node == node && answers.map_or(turn.challenge, |counter| counter == turn.counter);
-        if self.turn.as_ref().is_some_and(ends) {
-            self.turn = None;
-        }
+        let ended = self.turn.take_if(|turn| ends(turn));
         // Without room for more it is asked at its usual pace.
-        if more && room {
+        if more && room && ended.is_some_and(|turn| turn.brought) {
             scheduled.due = now.at;
         }
         scheduled.misses = 0;
@@ -432,8 +436,7 @@ impl Master {
     }
 
     fn release(&mut self, node: usize, now: Now) {
-        let hold = self.hold();
-        for said in self.peers[node].peer.release(hold, now) {
+        for said in self.peers[node].peer.release(now) {
             if said.last_words {
                 self.outputs.push_back(Output::Tell(Notice::LastWords(self.peers[node].peer.number)));
             }
@@ -502,11 +505,6 @@ impl Master {
 
     fn has_room(&self, now: Now) -> bool {
         self.on_their_way.len() < MOST_ON_THEIR_WAY && self.no_data_until.is_none_or(|until| until <= now.at)
-    }
-
-    /// How long a frame waits for its predecessor: two polls, for it is asked for with the next.
-    fn hold(&self) -> Duration {
-        (self.every * 2).clamp(Duration::from_millis(500), Duration::from_secs(2))
     }
 
     fn count(&mut self, outcome: Outcome) {

@@ -11,7 +11,9 @@
 //! - Nothing of a node is believed before it answered the challenge of *this* start of the gateway.
 //! - The bus never waits for the ledger: an acknowledgement rides on a later poll, cumulative with a bitmap, and says only
 //!   what is on disk. What the ledger refused is not acknowledged, and comes again.
-//! - Frames of a node are handed to the ledger in their order; one that lacks its predecessor waits for it a moment.
+//! - Frames of a node are handed to the ledger in their order; one that lacks its predecessor waits for it a moment. A
+//!   word that comes after a later one is history. Which words were overtaken is not known after a restart of the gateway;
+//!   what its first poll makes every node repeat sets that right.
 //! - A node that does not answer is asked less and less often, down to every ten seconds: it costs the others one timeout
 //!   each time. Its sensors say `no-data(timeout)` once.
 //! - A damaged frame is noise and counted. A whole frame with a wrong tag is a forgery or a wrong key: `no-data(tampered)`

@@ -21,6 +21,14 @@ use std::{
 
 /// Data frames in one turn: at 19,200 baud four of usual length take a tenth of a second.
 const FRAMES: u8 = 4;
+/// The longest a frame waits for its predecessor: an alarm behind a lost frame is late by that much at most.
+const HOLD: Duration = Duration::from_secs(3);
+/// After so many turns without it, its predecessor does not exist any more or the line is very bad.
+const ASKED_IN_VAIN: u8 = 4;
+/// Predecessors waited for in vain that are remembered: about a turn's worth for each of many turns.
+const LACKING: usize = 64;
+/// How often one is asked for. A node may have lost it in a power cut: routine frames are kept in RAM.
+const ASKS: u8 = 16;
 /// Former epochs that are remembered so that a recording of a former boot is not taken for a new one. A node that boots
 /// more often within one run of the gateway has other troubles.
 const FORMER: usize = 256;
@@ -60,6 +68,13 @@ struct Store {
     window: Window,
     /// Frames whose predecessor has not come, by rising counter.
     holding: VecDeque<Held>,
+    /// The predecessor that the last poll asked for, and the one that the first held frame lacks with how many turns were
+    /// asked for it, heard to their end, and did not bring it.
+    asked: Option<u64>,
+    in_vain: (u64, u8),
+    /// Predecessors that were waited for in vain, and how often they will still be asked for. At most [`LACKING`]: the
+    /// node sends again by itself what is not acknowledged, only later.
+    lacking: Vec<(u64, u8)>,
     /// The oldest it keeps and its next counter, as it said last.
     oldest: u64,
     next: u64,
@@ -135,6 +150,7 @@ impl Peer {
         let (mut again, mut stored) = (None, None);
         if let Some(store) = store {
             again = store.missing();
+            store.asked = again.filter(|_| room);
             // A node that keeps nothing needs no acknowledgement.
             stored = (store.oldest < store.next).then(|| store.window.acknowledgement(store.epoch));
         }
@@ -179,17 +195,22 @@ impl Peer {
         }
     }
 
-    /// Frames that can go to the ledger now, in order: one whose predecessor has not come waits up to `hold` for it.
-    pub(super) fn release(&mut self, hold: Duration, now: Now) -> Vec<Said> {
+    /// Frames that can go to the ledger now, in order: one whose predecessor has not come waits for it, until the node was
+    /// asked for it a few times and did not have it, or cannot be asked for [`HOLD`].
+    pub(super) fn release(&mut self, now: Now) -> Vec<Said> {
         let mut said = Vec::new();
         let Some(Proven { store: Some(store), .. }) = &mut self.proven else { return said };
         while let Some(held) = store.holding.front() {
             let before = held.header.counter.checked_sub(u64::from(held.data.follows));
             let in_order = held.data.follows == 0 || before.is_none_or(|before| store.window.has(before));
-            if !in_order && now.at.saturating_duration_since(held.came) < hold {
+            let asked_enough = before == Some(store.in_vain.0) && store.in_vain.1 >= ASKED_IN_VAIN;
+            if !in_order && !asked_enough && now.at.saturating_duration_since(held.came) < HOLD {
                 break;
             }
             let Some(held) = store.holding.pop_front() else { break };
+            if let Some(before) = before.filter(|_| !in_order && store.lacking.len() < LACKING) {
+                store.lacking.push((before, ASKS));
+            }
             said.push(Said {
                 epoch: held.header.epoch,
                 counter: held.header.counter,
@@ -209,9 +230,9 @@ impl Peer {
     }
 
     /// When the frame that waits longest is released at the latest.
-    pub(super) fn release_at(&self, hold: Duration) -> Option<Instant> {
+    pub(super) fn release_at(&self) -> Option<Instant> {
         let store = self.proven.as_ref()?.store.as_ref()?;
-        store.holding.front().map(|held| held.came + hold)
+        store.holding.front().map(|held| held.came + HOLD)
     }
 
     /// What became of a frame: on disk, or refused by the ledger.
@@ -287,6 +308,9 @@ impl Peer {
                     key: self.key.link(Direction::NodeToGateway, self.number, epoch),
                     window: Window::from(oldest),
                     holding: VecDeque::new(),
+                    asked: None,
+                    in_vain: (0, 0),
+                    lacking: Vec::new(),
                     oldest,
                     next,
                     more: false,
@@ -316,6 +340,9 @@ impl Peer {
         if end.answers.checked_add(1) == Some(self.said) {
             self.heard = true;
             self.report &= !self.report_asked;
+            if let Some(store) = &mut proven.store {
+                store.turn_ended();
+            }
         }
         Came::TurnEnd { answers: end.answers, more: end.more }
     }
@@ -345,15 +372,37 @@ impl Store {
     fn stands_at(&mut self, oldest: u64, next: u64, more: bool) {
         (self.oldest, self.next, self.more) = (oldest, next, more);
         self.window.advance(oldest);
-        self.holding.retain(|held| held.header.counter >= oldest);
     }
 
     /// The first counter that has not come although something after it has, or the node said that it is there.
-    fn missing(&self) -> Option<u64> {
-        if let Some(held) = self.holding.front() {
-            return held.header.counter.checked_sub(u64::from(held.data.follows));
+    fn missing(&mut self) -> Option<u64> {
+        let Self { lacking, window, .. } = self;
+        lacking.retain(|(counter, asks)| *asks > 0 && !window.has(*counter));
+        if let Some((lowest, asks)) = lacking.iter_mut().min() {
+            *asks -= 1;
+            return Some(*lowest);
+        }
+        let waits_for = self.waits_for();
+        if waits_for.is_some() {
+            return waits_for;
         }
         let from = self.window.top().max(self.oldest);
         (!self.more && from < self.next).then_some(from)
+    }
+
+    /// A turn was heard to its end: what it was asked for and did not bring, it may not have.
+    fn turn_ended(&mut self) {
+        let Some(waits_for) = self.waits_for() else { return };
+        if self.in_vain.0 != waits_for {
+            self.in_vain = (waits_for, 0);
+        }
+        if self.asked.take() == Some(waits_for) && !self.window.has(waits_for) {
+            self.in_vain.1 = self.in_vain.1.saturating_add(1);
+        }
+    }
+
+    /// The predecessor of the first frame that is held.
+    fn waits_for(&self) -> Option<u64> {
+        self.holding.front().and_then(|held| held.header.counter.checked_sub(u64::from(held.data.follows)))
     }
 }

@@ -158,7 +158,7 @@ const REFERENCES: Limits = Limits { json: references::MOST_BYTES, form: 2 * refe
 async fn post(State(desk): State<Arc<Desk>>, request: Request) -> Response {
     let hooks = match desk.admit(request.uri(), request.headers()) {
         Ok(hooks) => hooks,
-        Err(refused) => return refused,
+        Err(refused) => return (refused, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response(),
     };
     if !matches!(*request.method(), Method::POST | Method::PUT) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST, PUT")]).into_response();
@@ -209,18 +209,18 @@ fn not_understood(hooks: &[&Hook]) -> StatusCode {
 impl Desk {
     /// Whose token it is, of those who may post there. An unknown path is compared with something too, so that the time does
     /// not tell more than the answer.
-    fn admit<'a>(&'a self, uri: &Uri, headers: &HeaderMap) -> Result<Vec<&'a Hook>, Response> {
+    fn admit<'a>(&'a self, uri: &Uri, headers: &HeaderMap) -> Result<Vec<&'a Hook>, StatusCode> {
         let said = token(uri, headers).unwrap_or_default();
         let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
         let Some(hooks) = self.hooks.get(path) else {
             let _ = Secret::new("nobody").is(&said);
-            return Err(StatusCode::NOT_FOUND.into_response());
+            return Err(StatusCode::NOT_FOUND);
         };
         // Every token is compared, whether one before it was right or not.
         let admitted: Vec<&Hook> = hooks.iter().filter(|hook| hook.token.is(&said)).collect();
         if admitted.is_empty() || said.is_empty() {
             metrics::counter!("quaywatch_refused_total", "line" => self.line.id.to_string()).increment(1);
-            return Err((StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response());
+            return Err(StatusCode::UNAUTHORIZED);
         }
         Ok(admitted)
     }

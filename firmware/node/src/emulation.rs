@@ -59,8 +59,8 @@ impl EmulatedFlash {
         Ok(Self::of(bytes, Some(file)))
     }
 
-    /// Cuts power in the middle of the write or erasure that comes after `operations` more of them; `seed` decides how
-    /// it looks then. From there on nothing works until [`EmulatedFlash::power_on`].
+    /// Cuts power in the middle of the write or erasure that comes after `operations` more of them, or just before it;
+    /// `seed` decides how it looks then. From there on nothing works until [`EmulatedFlash::power_on`].
     pub fn cut_power_after(&self, operations: u64, seed: u64) {
         let mut chip = self.chip();
         chip.cut = Some(Cut { after: chip.operations.saturating_add(operations), seed });
@@ -150,6 +150,9 @@ impl Chip {
             Some(seed) => {
                 // Cells reach "erased" one by one.
                 let mut noise = Noise(seed);
+                if before_it(&mut noise) {
+                    return Err(NorFlashErrorKind::Other);
+                }
                 let share = noise.next() % 9;
                 for byte in &mut self.bytes[from..to] {
                     match noise.next() % 8 {
@@ -170,6 +173,9 @@ impl Chip {
         }
         let cut = self.begin()?;
         let mut noise = Noise(cut.unwrap_or_default());
+        if cut.is_some() && before_it(&mut noise) {
+            return Err(NorFlashErrorKind::Other);
+        }
         let whole = if cut.is_some() { noise.next() as usize % units.len() } else { units.len() };
         let done = from + whole * UNIT;
         self.bytes[from..done].copy_from_slice(&bytes[..whole * UNIT]);
@@ -202,6 +208,11 @@ impl Chip {
         }
         if cut.is_some() { Err(NorFlashErrorKind::Other) } else { Ok(()) }
     }
+}
+
+/// Whether power went before anything of the operation was done.
+fn before_it(noise: &mut Noise) -> bool {
+    noise.next().is_multiple_of(3)
 }
 
 /// SplitMix64: reproducible noise.

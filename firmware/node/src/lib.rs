@@ -21,6 +21,8 @@ mod link;
 mod node;
 mod outbox;
 pub mod sensing;
+#[cfg(any(test, feature = "shell"))]
+pub mod shell;
 mod store;
 pub mod supervisor;
 

@@ -243,7 +243,7 @@ impl<F: NorFlash> Node<F> {
                 // The session is new or the gateway lost track: whatever was sent may not have come.
                 let store = match &mut self.keeper {
                     Ok(outbox) => {
-                        outbox.again_from(0);
+                        outbox.again_all();
                         StoreState::Open {
                             epoch: outbox.store().epoch(),
                             oldest: outbox.oldest(),
@@ -285,8 +285,8 @@ impl<F: NorFlash> Node<F> {
         if !poll.heard {
             outbox.again_last_turn();
         }
-        if let Some(from) = poll.again {
-            outbox.again_from(from);
+        if let Some(missing) = poll.again {
+            outbox.again(missing);
         }
         let Some(stored) = poll.stored else { return };
         outbox.acknowledge(&stored);

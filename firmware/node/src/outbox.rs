@@ -143,9 +143,18 @@ impl<F: NorFlash> Outbox<F> {
         }
     }
 
-    /// Everything from `counter` on is to be sent again.
-    pub(crate) fn again_from(&mut self, counter: u64) {
-        self.unsend(|found, _| found >= counter);
+    /// Everything is to be sent again.
+    pub(crate) fn again_all(&mut self) {
+        self.unsend(|_, _| true);
+    }
+
+    /// The first frame at or after `counter` is to be sent again.
+    pub(crate) fn again(&mut self, counter: u64) {
+        let flash = self.store.kept().iter().map(|kept| kept.counter).find(|kept| *kept >= counter);
+        let ram = self.ram.iter().map(|fresh| fresh.counter).find(|fresh| *fresh >= counter);
+        if let Some(first) = flash.into_iter().chain(ram).min() {
+            self.unsend(|found, _| found == first);
+        }
     }
 
     /// Everything that was sent in the last turn is to be sent again.

@@ -192,7 +192,7 @@ pub struct Poll {
     pub heard: bool,
     /// Whether it is to repeat what all its channels say.
     pub report: bool,
-    /// From this counter on frames are missing although later ones, or word of them, came.
+    /// The first frame that is kept at or after this counter has not come, although later ones, or word of them, did.
     pub again: Option<u64>,
     /// What is on the gateway's disk.
     pub stored: Option<Stored>,

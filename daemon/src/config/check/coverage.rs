@@ -131,7 +131,12 @@ pub(super) fn works(file: &SiteFile, rule: &RuleKind, zone: &ZoneId) -> bool {
 /// Whether a rule can say anything in a zone, and what it lacks, if everything in `down` is.
 fn lacks(file: &SiteFile, rule: &RuleKind, zone: &ZoneId, down: Option<&DomainId>) -> (bool, Vec<String>) {
     let site = &file.site;
-    let up = |spec: &&Sensor| down != Some(&spec.domain);
+    // A camera that fails is what that rule waits for.
+    let awaited = |spec: &Sensor| {
+        rule.rule == "blinded-before-access"
+            && matches!(spec.role, Role::PresenceCamera | Role::PlateFront | Role::PlateRear)
+    };
+    let up = |spec: &&Sensor| down != Some(&spec.domain) || awaited(spec);
     let mut lacks: Vec<(bool, String)> = Vec::new();
     let mut said: Vec<&[Role]> = Vec::new();
     for used in rule.uses {

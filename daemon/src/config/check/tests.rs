@@ -126,6 +126,13 @@ fn what_fails_together_is_said_with_the_rules_it_takes_along() {
     assert_eq!(plc.stops, ["passage", "tailgating"]);
     let broker = lane.domains.iter().find(|domain| domain.domain == "broker").unwrap();
     assert!(broker.stops.is_empty(), "without its plates tailgating still works");
+    let watched = said(&format!("{}[rules.blinded-before-access]\n", whole()), SHARING);
+    let stops = |name: &str| {
+        let domains = &watched.zones[1].domains;
+        domains.iter().find(|domain| domain.domain == name).unwrap().stops.clone()
+    };
+    assert_eq!(stops("broker"), ["quay-presence"], "a camera that fails is what the other rule waits for");
+    assert_eq!(stops("bus"), ["quay-presence", "blinded-before-access"]);
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub(super) async fn run(
         standing.failed(About::Link, format!("{topic:?} is not a topic one can publish to"));
         return stop.cancelled().await;
     }
+    standing.starting(About::Answers, "answers cannot come in yet");
     // One snapshot may be ready while the way out is down; a second would say the same.
     let (snapshots_in, snapshots) = mpsc::channel(1);
     let stream = Stream::new(recipient.clone(), target.confirm, parts.clone(), standing.clone());

@@ -102,6 +102,16 @@ fn flash_that_does_not_read_locks_the_node_and_is_never_formatted() {
     assert_eq!(Store::open(EmulatedFlash::in_memory(2), 1).err(), Some(Locked::TooSmall));
 }
 
+#[test]
+fn a_last_record_that_rots_may_have_been_a_reservation_and_is_stepped_over() {
+    let mut store = open(EmulatedFlash::in_memory(PAGES));
+    let used: List<u64> = (0..5).map(|_| store.take_counter().unwrap().0).collect();
+    let (boot, last, flash) = (store.boot(), store.end as usize - 4, store.release());
+    flash.damage(|bytes| bytes[last] ^= 0x10);
+    let mut store = open(flash);
+    assert!(store.take_counter().unwrap().0 > used[4] && store.boot() > boot);
+}
+
 const STEPS: u32 = 1200;
 
 /// What a node may never do: give a counter to two messages, or lose an alarm it kept.
