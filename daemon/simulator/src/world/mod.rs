@@ -217,7 +217,7 @@ impl World {
         stories::ordinary(Lane::Three, &[32, 57], &mut random("lane 3"), &mut look);
         stories::tampering(4, &mut random("tampering"), &mut look);
         stories::person_on_the_quay(7, &mut random("person"), &mut look);
-        stories::empty_quay(44, &mut random("quay"), &mut look);
+        stories::empty_quay(52, &mut random("quay"), &mut look);
         stories::mooring_line(14, &mut random("mooring"), &mut look);
         let (blinded, working) = if number.is_multiple_of(2) { (Shed::One, Shed::Two) } else { (Shed::Two, Shed::One) };
         stories::blinded_shed(blinded, 11, &mut random("blinded"), &mut look);

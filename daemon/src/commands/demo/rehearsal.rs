@@ -35,7 +35,13 @@ struct Rehearsal {
     told: BTreeMap<(RecipientId, SituationId), Told>,
     position: u64,
     grants: BTreeMap<&'static str, u64>,
+    /// What contacts and counters said last, to be repeated.
+    last: BTreeMap<SensorId, Reading>,
+    repeat_at: Duration,
 }
+
+/// Nodes repeat themselves this often; controllers' values are repeated less often, which makes no difference here.
+const REPEAT: Duration = Duration::from_secs(10);
 
 impl Rehearsal {
     fn new(site: Site, policy: Policy) -> Self {
@@ -47,6 +53,8 @@ impl Rehearsal {
             told: BTreeMap::new(),
             position: 0,
             grants: BTreeMap::new(),
+            last: BTreeMap::new(),
+            repeat_at: REPEAT,
         }
     }
 
@@ -58,25 +66,46 @@ impl Rehearsal {
         let sensors: Vec<SensorId> = self.site.sensors.keys().cloned().collect();
         for sensor in sensors {
             if let Some(reading) = at_rest(sensor.as_str()) {
-                self.take(Duration::ZERO, Record::Observation(Observation::live(sensor, reading)));
+                self.say(Duration::ZERO, Observation::live(sensor, reading));
             }
         }
+        let mut all = Vec::new();
         let mut booked = Vec::new();
         for number in 0..rounds {
             let round = world.round(number);
             let begins = ROUND * u32::try_from(number).unwrap();
             let list = [std::mem::replace(&mut booked, round.bookings.clone()), round.bookings.clone()].concat();
-            self.take(begins, Record::Control(bookings(&list, begins)));
-            for truth in round.truths.clone() {
+            all.push((begins, Record::Control(bookings(&list, begins))));
+            let said = said_in(&world, &round, begins, &mut self.grants);
+            all.extend(said.into_iter().map(|(at, said)| (at, Record::Observation(said))));
+            for truth in round.truths {
                 self.scorer.expect(truth);
             }
-            for (at, said) in said_in(&world, &round, begins, &mut self.grants) {
-                self.take(at, Record::Observation(said));
+        }
+        // A detector may be held beyond the end of its round.
+        all.sort_by_key(|(at, _)| *at);
+        for (at, record) in all {
+            match record {
+                Record::Observation(said) => self.say(at, said),
+                other => self.take(at, other),
             }
         }
         let end = ROUND * u32::try_from(rounds).unwrap();
         self.advance(end);
         self.scorer.report(end)
+    }
+
+    fn say(&mut self, at: Duration, said: Observation) {
+        while self.repeat_at <= at {
+            for (sensor, reading) in self.last.clone() {
+                self.take(self.repeat_at, Record::Observation(Observation::live(sensor, reading)));
+            }
+            self.repeat_at += REPEAT;
+        }
+        if matches!(said.reading, Reading::Contact(_) | Reading::Count(_)) {
+            self.last.insert(said.sensor.clone(), said.reading.clone());
+        }
+        self.take(at, Record::Observation(said));
     }
 
     fn take(&mut self, at: Duration, record: Record) {
@@ -140,7 +169,7 @@ fn at_rest(sensor: &str) -> Option<Reading> {
     }
 }
 
-/// What the site's sensors say in a round, in order.
+/// What the site's sensors say in a round.
 fn said_in(
     world: &World,
     round: &Round,
@@ -185,7 +214,6 @@ fn said_in(
             all.push((at, observation(sensor, measure(value, unit, None))));
         }
     }
-    all.sort_by_key(|(at, _)| *at);
     all
 }
 
