@@ -72,7 +72,7 @@ impl Server {
 
     async fn took(&self, count: usize) {
         eventually(SOON, async || {
-            let have = self.consumer.lock().unwrap().bodies.len();
+            let have = self.consumer.lock().expect("no holder panics").bodies.len();
             if have >= count { Ok(()) } else { Err(format!("{have} of {count}")) }
         })
         .await;
@@ -84,18 +84,18 @@ async fn take(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> 
     let Some(sequence) = event["sequence"].as_str().and_then(|text| text.parse().ok()) else {
         return StatusCode::NO_CONTENT.into_response();
     };
-    server.headers.lock().unwrap().push(headers);
+    server.headers.lock().expect("no holder panics").push(headers);
     let now = server.at_once.fetch_add(1, Ordering::SeqCst) + 1;
     server.most_at_once.fetch_max(now, Ordering::SeqCst);
     tokio::time::sleep(server.slowness).await;
     let time = {
-        let mut seen = server.seen.lock().unwrap();
+        let mut seen = server.seen.lock().expect("no holder panics");
         seen.push((sequence, Instant::now()));
         seen.iter().filter(|(number, _)| *number == sequence).count()
     };
-    let response = (server.behaviour)(sequence, u32::try_from(time).unwrap());
+    let response = (server.behaviour)(sequence, u32::try_from(time).expect("small"));
     if response.status().is_success() {
-        server.consumer.lock().unwrap().take("live", body.to_vec());
+        server.consumer.lock().expect("no holder panics").take("live", body.to_vec());
     }
     server.at_once.fetch_sub(1, Ordering::SeqCst);
     response

@@ -127,7 +127,7 @@ pub struct Accounts {
     pub backlog: u64,
     /// When the oldest of them was concluded.
     pub oldest_unsent: Option<WallTime>,
-    /// Numbers that will never come, latest [`MOST_NEVER`] ranges.
+    /// Numbers that will never come, the latest 64 ranges.
     pub never: Vec<NeverSent>,
 }
 
