@@ -9,7 +9,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A running broker. It keeps its persistent sessions over [`Mosquitto::restart`].
+/// A running broker. It keeps its persistent sessions from `down` to `up`.
 pub struct Mosquitto {
     /// Where it listens on loopback.
     pub port: u16,

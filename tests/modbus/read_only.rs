@@ -11,7 +11,7 @@ fn users(folder: &Path, found: &mut Vec<(String, String)>) {
             users(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            if text.contains("tokio_modbus") {
+            if text.contains("tokio_modbus::") {
                 found.push((path.display().to_string(), text));
             }
         }
