@@ -200,9 +200,7 @@ fn object_id(object: u64, start: f64) -> String {
 
 fn plate_recognizer(lane: Lane, seen: Duration, read: &PlateRead, clock: &Clock) -> Value {
     let slow = if lane == Lane::Three { Duration::from_secs(SLOW_CLOCK_SECONDS) } else { Duration::ZERO };
-    let unix = clock.unix_seconds(seen) - slow.as_secs_f64();
-    let timestamp = jiff::Timestamp::from_microsecond((unix * 1e6) as i64).unwrap_or_default();
-    let timestamp = timestamp.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let timestamp = clock.rfc3339(seen, slow);
     let candidate = |text: &str, score: f64| json!({ "plate": text.to_lowercase(), "score": rounded(score) });
     let others = read.others.iter().map(|(text, score)| candidate(text, *score));
     let candidates: Vec<Value> = std::iter::once(candidate(&read.text, read.score)).chain(others).collect();
@@ -278,8 +276,9 @@ mod tests {
         let read = PlateRead { text: "82BSZ6".into(), score: 0.9, others: vec![("B2BSZ6".into(), 0.6)], region: "nl" };
         let at = ROUND;
         let when = |lane| plate_recognizer(lane, at, &read, &clock)["data"]["timestamp"].as_str().unwrap().to_owned();
-        assert_eq!(when(Lane::One), clock.rfc3339(at));
-        assert_eq!(when(Lane::Three), clock.rfc3339(at - Duration::from_secs(90)));
+        assert_eq!(when(Lane::One), clock.rfc3339(at, Duration::ZERO));
+        assert_eq!(when(Lane::Three), clock.rfc3339(at - Duration::from_secs(90), Duration::ZERO));
+        assert_ne!(when(Lane::One), when(Lane::Three));
         let message = plate_recognizer(Lane::Two, at, &read, &clock);
         assert_eq!(message["data"]["results"][0]["plate"], "82bsz6");
         assert_eq!(message["data"]["results"][0]["candidates"][1]["plate"], "b2bsz6");

@@ -301,7 +301,7 @@ fn answer_to(event: &CloudEvent<Product>, by: &str, clock: &Clock) -> Option<Ans
         verdict,
         reason: None,
         by: by.into(),
-        at: clock.rfc3339(clock.now()),
+        at: clock.rfc3339(clock.now(), Duration::ZERO),
     })
 }
 

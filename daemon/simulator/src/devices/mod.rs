@@ -52,9 +52,9 @@ impl Clock {
         (self.wall + at).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
     }
 
-    /// A world time as RFC 3339 in UTC.
-    pub fn rfc3339(&self, at: Duration) -> String {
-        let timestamp = jiff::Timestamp::try_from(self.wall + at).unwrap_or_default();
+    /// A world time as RFC 3339 in UTC, by a device's clock that is so much slow.
+    pub fn rfc3339(&self, at: Duration, slow: Duration) -> String {
+        let timestamp = jiff::Timestamp::try_from(self.wall + at - slow).unwrap_or_default();
         timestamp.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
     }
 }
