@@ -48,7 +48,21 @@ pub(crate) fn posterior<'a>(reads: &[Read], booked: impl Iterator<Item = &'a str
     if reads.is_empty() {
         return None;
     }
-    let read: Vec<Vec<char>> = reads.iter().map(|read| letters(&read.text)).collect();
+    let mut read: Vec<Vec<char>> = Vec::with_capacity(reads.len());
+    // A camera that says the same again looked at the same picture of the same dirt: that is no second proof.
+    let mut first_words: Vec<&Read> = Vec::with_capacity(reads.len());
+    for said in reads {
+        let text = letters(&said.text);
+        let repeat = first_words
+            .iter()
+            .zip(&read)
+            .any(|(before, before_text)| before.sensor == said.sensor && *before_text == text);
+        if !repeat {
+            first_words.push(said);
+            read.push(text);
+        }
+    }
+    let reads = first_words;
     // By letters alone: a booking is written with dashes, a camera reads without.
     let mut scores: BTreeMap<Vec<char>, (String, f64)> = BTreeMap::new();
     for text in reads.iter().flat_map(|read| core::iter::once(&read.text).chain(&read.others)) {
