@@ -66,7 +66,7 @@ async fn main() {
     println!(
         "idle for 10 s: {:.2} % of a core, {:.1} wake-ups/s, resident {} KiB",
         (after.cpu - before.cpu) * 10.0,
-        (after.switches - before.switches) as f64 / 10.0,
+        after.switches.saturating_sub(before.switches) as f64 / 10.0,
         after.resident_kib
     );
     gateway.stop();

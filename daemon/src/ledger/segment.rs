@@ -13,7 +13,7 @@
 use crc::{CRC_32_ISO_HDLC, Crc};
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -63,7 +63,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 /// Reads a whole segment. A file whose header does not check out counts as damaged whole.
 pub(super) fn scan(path: &Path) -> io::Result<Scan> {
-    let bytes = fs::read(path)?;
+    let bytes = read_once(path)?;
     let mut scan = Scan { end: HEADER as u64, ..Scan::default() };
     if bytes.len() < HEADER || bytes[..4] != MAGIC || bytes[4] != VERSION {
         scan.damaged = used(&bytes) as u64;
@@ -92,6 +92,17 @@ pub(super) fn scan(path: &Path) -> io::Result<Scan> {
     }
     scan.torn = gap.map_or(0, |from| (used - from) as u64);
     Ok(scan)
+}
+
+/// Reads a file and lets the kernel forget its pages. Read-ahead leaves them in large folios, and a small append to one of
+/// those is written (and counted) as the whole folio: 16 KiB a record instead of 4 on Linux 6.18.
+fn read_once(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or_default());
+    file.read_to_end(&mut bytes)?;
+    // Only costs flash if it fails.
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    Ok(bytes)
 }
 
 /// Length without the zeros at the end.
