@@ -21,7 +21,7 @@ pub struct Batch {
 pub struct Delivery {
     /// Which session: a short stable name such as `broker/alarm`.
     pub session: String,
-    /// Keyed hash of topic and payload.
+    /// Hash of topic and payload. Its key is not secret: it tells repeats apart, it hides nothing.
     pub digest: [u8; 16],
     /// Whether the sender says it may have sent it before (MQTT DUP).
     pub repeated: bool,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Observation {
     /// Who said it.
     pub sensor: SensorId,
-    /// Identity given by the source (message id, counter, source time), keyed; without one the log position is the
+    /// Identity given by the source (message id, counter, source time), hashed; without one the log position is the
     /// identity and nothing but an exact retransmission is a repeat.
     pub source_id: Option<SourceId>,
     /// When the source says it was, kept as it came.
@@ -50,7 +50,8 @@ impl Observation {
     }
 }
 
-/// 128 bits of keyed hash over what identifies a message at its source.
+/// 128 bits of hash over what identifies a message at its source. Its context is not secret: it tells messages apart, it hides
+/// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SourceId(pub [u8; 16]);

@@ -7,7 +7,8 @@
 //!
 //! A message of QoS 1 is acknowledged in the order of arrival, after the ledger's receipt; one that cannot be decoded is a
 //! dead letter and acknowledged like any other, so that it does not come for ever. At most
-//! [`REPEAT_HORIZON`](crate::intake::REPEAT_HORIZON) are unacknowledged: beyond it the broker waits. A message of QoS 0 is
+//! [`REPEAT_HORIZON`](crate::intake::REPEAT_HORIZON) are unacknowledged at a broker that keeps to the receive maximum: beyond it
+//! the broker waits. One that does not is given room for 100,000 decoded messages, then disconnected. A message of QoS 0 is
 //! offered to the ledger once; what does not fit is counted and said as `no-data(overload)`. **A publisher that uses QoS 0, as
 //! Frigate does unless told otherwise (`mqtt.qos`), loses what it says while we are away, whatever we subscribe with.**
 //!
