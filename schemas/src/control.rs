@@ -18,9 +18,17 @@ pub enum Control {
     /// The gateway started: which engine decides from here on, and a fresh random boot id.
     Started { build: String, boot: [u8; 16] },
     /// A site file took effect.
-    SiteApplied { site: Box<Site>, digest: [u8; 32] },
+    SiteApplied {
+        #[serde(with = "self_describing")]
+        site: Box<Site>,
+        digest: [u8; 32],
+    },
     /// A sharing file took effect.
-    PolicyApplied { policy: Box<Policy>, digest: [u8; 32] },
+    PolicyApplied {
+        #[serde(with = "self_describing")]
+        policy: Box<Policy>,
+        digest: [u8; 32],
+    },
     /// A system of record stated something.
     References(References),
     /// The authority set an ISPS security level (1 to 3).
@@ -68,5 +76,24 @@ impl Control {
         if let Self::References(references) = self {
             references.visit_private(visit);
         }
+    }
+}
+
+/// Files of people grow settings with every version. They lie in the log as JSON, whose fields have names, so that a log
+/// written before a setting existed is still read: the setting has its default then.
+mod self_describing {
+    use alloc::{boxed::Box, vec::Vec};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned, ser};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_vec(value).map_err(ser::Error::custom)?;
+        text.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Box<T>, D::Error> {
+        let text = Vec::<u8>::deserialize(deserializer)?;
+        serde_json::from_slice(&text).map(Box::new).map_err(de::Error::custom)
     }
 }

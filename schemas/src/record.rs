@@ -11,7 +11,7 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Stamped`]'s bytes. A reader refuses what it does not know.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
 /// One record, before the ledger stamped it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

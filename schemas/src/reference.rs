@@ -61,6 +61,12 @@ pub struct Booking {
     pub declared_gross_kg: Option<u32>,
     /// Where it is expected; anywhere if empty.
     pub zones: Vec<ZoneId>,
+    /// The tag on the vehicle, if it has one.
+    #[serde(default)]
+    pub tag: Option<Private>,
+    /// Whose credential the driver will show.
+    #[serde(default)]
+    pub driver: Option<Identity>,
 }
 
 /// What a credential's holder may do.
@@ -72,6 +78,16 @@ pub struct Role {
     pub role: String,
     /// Where the role may be.
     pub zones: Vec<ZoneId>,
+    /// When the holder is on duty; at any time if empty.
+    #[serde(default)]
+    pub shifts: Vec<Shift>,
+}
+
+/// From when until when somebody is on duty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shift {
+    pub from: WallTime,
+    pub until: WallTime,
 }
 
 impl References {
@@ -81,6 +97,8 @@ impl References {
                 Fact::Booking(booking) => {
                     visit(PrivateField::QuasiIdentity(&mut booking.plate));
                     booking.containers.iter_mut().for_each(|code| visit(PrivateField::QuasiIdentity(code)));
+                    booking.tag.iter_mut().for_each(|tag| visit(PrivateField::QuasiIdentity(tag)));
+                    booking.driver.iter_mut().for_each(|driver| visit(PrivateField::Identity(driver)));
                 }
                 Fact::Role(role) => visit(PrivateField::Identity(&mut role.holder)),
                 Fact::Tare { plate, .. } => visit(PrivateField::QuasiIdentity(plate)),

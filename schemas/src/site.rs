@@ -34,6 +34,21 @@ pub struct Site {
     /// Local time's offsets from UTC, oldest first, from before the file was applied until ten years later: fusion knows
     /// closed hours without a time zone database.
     pub utc_offsets: Vec<UtcOffset>,
+    /// Where the site's grid of metres lies on the Earth; without it no vessel's own position can be placed.
+    #[serde(default)]
+    pub grid: Option<Grid>,
+}
+
+/// The site's grid: metres from an origin, x along `x_axis_deg`, y a quarter turn to the left of it. A port is small enough
+/// to be flat: over 5 km the error of a tangent plane is below 1 m.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Grid {
+    /// Degrees north of the origin, WGS 84.
+    pub latitude: f64,
+    /// Degrees east of the origin, WGS 84.
+    pub longitude: f64,
+    /// Compass bearing of the x axis in degrees: 90 if x points east.
+    pub x_axis_deg: f64,
 }
 
 /// From a moment on, local time is this far ahead of UTC.
@@ -74,6 +89,9 @@ pub struct Zone {
     pub media: Option<String>,
     /// When nobody may be here; `None` means the zone has no closed hours.
     pub closed: Option<Closed>,
+    /// Corners in the site's grid, in metres, in order around the zone; three at least, or none if nobody has measured it.
+    #[serde(default)]
+    pub outline: Vec<(f64, f64)>,
 }
 
 /// What kind of place a zone is.
@@ -89,6 +107,10 @@ pub enum ZoneKind {
     Fence,
     Yard,
     Room,
+    /// A lane for people: one at a time, on a credential.
+    Turnstile,
+    /// A ship's gangway: a lane for people whose one end moves.
+    Gangway,
 }
 
 /// Which way a lane leads.
@@ -136,14 +158,65 @@ pub struct Sensor {
     pub range: Option<(f64, f64)>,
     /// How often it reports when there is something, and when there is nothing.
     pub rates: Rates,
+    /// Where it stands and which way it looks, if its positions are its own or its reader is a place people walk between.
+    #[serde(default)]
+    pub mount: Option<Mount>,
+    /// What it can see; its zone's outline if nothing else is said.
+    #[serde(default)]
+    pub view: Option<View>,
+    /// What its clock is worth.
+    #[serde(default)]
+    pub clock: Clock,
+    /// For a credential reader: which way it lets people, seen from its zone.
+    #[serde(default)]
+    pub leads: Option<Direction>,
 }
 
-/// What a sensor's word is worth: probabilities per look.
+/// A place in the site's grid and a direction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Metres along the grid's x axis.
+    pub x: f64,
+    /// Metres along the grid's y axis.
+    pub y: f64,
+    /// Where its own axis points, in degrees counter-clockwise from the grid's x axis. Polar detections are given clockwise
+    /// from it, as radars and cameras do.
+    pub facing_deg: f64,
+}
+
+/// What a sensor can see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum View {
+    /// A sector around its axis, from its mount.
+    Sector {
+        /// How far, in metres.
+        range_m: f64,
+        /// How far to each side of its axis, in degrees; 180 sees all around.
+        half_angle_deg: f64,
+    },
+    /// A polygon in the site's grid, in metres.
+    Polygon(Vec<(f64, f64)>),
+}
+
+/// What a source's clock is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// Nobody vouches for it: its offset is estimated from what it says.
+    #[default]
+    Free,
+    /// Disciplined by the same time source as the gateway: its word is taken unless it cannot be.
+    Synchronised,
+}
+
+/// What a sensor's word is worth: per look, or per scan for one that gives positions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
-    /// Probability that it reports what is there.
+    /// Probability that it reports what is there and in its view.
     pub detection: f64,
-    /// Probability that it reports what is not there.
+    /// Probability that it reports what is not there; for one that gives positions the mean number of false detections a
+    /// scan, anywhere in its view.
     pub false_alarm: f64,
 }
 
@@ -207,6 +280,21 @@ pub enum Role {
     /// Says only that something is alive.
     #[serde(rename = "heartbeat")]
     Heartbeat,
+    /// Reads the credentials of people on foot: the door, turnstile or gangway it stands at is its zone.
+    #[serde(rename = "reader")]
+    Reader,
+    /// Gives positions of what moves, by radar or lidar.
+    #[serde(rename = "radar")]
+    Radar,
+    /// Gives positions of what moves, by camera.
+    #[serde(rename = "position.camera")]
+    PositionCamera,
+    /// Hears what vessels say of themselves.
+    #[serde(rename = "ais")]
+    Ais,
+    /// Counts people that pass, at a turnstile, door or gangway.
+    #[serde(rename = "people.count")]
+    PeopleCount,
 }
 
 impl Site {

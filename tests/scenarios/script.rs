@@ -147,6 +147,8 @@ fn record(words: &[&str], now: f64, share: f64, start: WallTime) -> Result<Recor
                 containers: Vec::new(),
                 declared_gross_kg: Some(number_of(kilograms)? as u32),
                 zones: Vec::new(),
+                tag: None,
+                driver: None,
             };
             return references(feed, plate, Fact::Booking(booking), rest, now, start);
         }

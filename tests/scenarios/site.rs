@@ -59,7 +59,7 @@ pub fn load(name: &str, rules: &[String]) -> Site {
             (from, until) => Closed::Daily { from, until },
         });
         let zone =
-            Zone { name: zone.name, kind: zone.kind, direction: None, length_m: None, media: zone.media, closed };
+            Zone { name: zone.name, kind: zone.kind, direction: None, length_m: None, media: zone.media, closed, outline: Vec::new() };
         (id, zone)
     });
     let sensors = file.sensors.into_iter().map(|(id, sensor)| {
@@ -69,6 +69,10 @@ pub fn load(name: &str, rules: &[String]) -> Site {
             at_m: None,
             line: LineId::new(sensor.domain.as_str()).unwrap(),
             domain: sensor.domain,
+            mount: None,
+            view: None,
+            clock: quaywatch_schemas::site::Clock::default(),
+            leads: None,
             silent_after: sensor.silent_after_s.map(Duration::from_secs),
             unit: None,
             range: sensor.range,
@@ -91,6 +95,7 @@ pub fn load(name: &str, rules: &[String]) -> Site {
         ]
         .into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
+        grid: None,
     }
 }
 

@@ -5,4 +5,4 @@
 //! becomes a new version beside the old one (a new CloudEvents type, a new `RECORD_VERSION`), with a file of its own here.
 
 mod published_v1;
-mod records_v1;
+mod records_v2;

@@ -25,6 +25,10 @@ fn site() -> Site {
         at_m: None,
         domain: DomainId::new(domain).unwrap(),
         line: quaywatch_schemas::LineId::new("plc").unwrap(),
+        mount: None,
+        view: None,
+        clock: quaywatch_schemas::site::Clock::default(),
+        leads: None,
         silent_after: None,
         unit: None,
         range: None,
@@ -37,6 +41,7 @@ fn site() -> Site {
         length_m: Some(22.0),
         media: Some("https://vms.acme.lan/export?cam={camera}&from={from}&to={to}".into()),
         closed: None,
+        outline: Vec::new(),
     };
     let sensors = [
         ("loop-b", Role::LoopExit, "plc"),
@@ -54,6 +59,7 @@ fn site() -> Site {
         rules: Rules::default(),
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
+        grid: None,
     }
 }
 

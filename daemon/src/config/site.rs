@@ -90,6 +90,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
             rules,
             feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
             utc_offsets: identity.utc_offsets,
+            grid: None,
         },
         digest,
         log_retention,

@@ -173,6 +173,8 @@ fn no_clear_identity_is_in_any_byte_of_the_store() {
         containers: vec![Private::clear(container)],
         declared_gross_kg: None,
         zones: vec![],
+        tag: None,
+        driver: None,
     });
     let statement = Reference { key: "b1".into(), valid_from: None, valid_until: None, version: 1, fact: booking };
     let feed = quaywatch_schemas::FeedId::new("bookings").unwrap();

@@ -84,6 +84,10 @@ fn site(sensors: &[&str]) -> Record {
             at_m: None,
             domain: DomainId::new("cabinet").unwrap(),
             line: LineId::new("cabinet").unwrap(),
+            mount: None,
+            view: None,
+            clock: quaywatch_schemas::site::Clock::default(),
+            leads: None,
             silent_after: None,
             unit: None,
             range: None,
@@ -98,6 +102,7 @@ fn site(sensors: &[&str]) -> Record {
         length_m: None,
         media: None,
         closed: None,
+        outline: Vec::new(),
     };
     let site = Site {
         locode: "NLRTM".into(),
@@ -109,6 +114,7 @@ fn site(sensors: &[&str]) -> Record {
         rules: Rules { node_tamper: Some(Rule::<NodeTamper>::everywhere(Mode::Tell)), ..Rules::default() },
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
+        grid: None,
     };
     Record::Control(Control::SiteApplied { site: Box::new(site), digest: [1; 32] })
 }

@@ -31,6 +31,7 @@ pub fn site() -> Site {
         length_m: Some(22.0),
         media: Some("https://vms.acme.example/export?cam={camera}&from={from}&to={to}".into()),
         closed: None,
+        outline: Vec::new(),
     };
     let sensor = |role, line: &str, domain: &str| Sensor {
         zone: name("lane-3"),
@@ -38,6 +39,10 @@ pub fn site() -> Site {
         at_m: None,
         domain: name(domain),
         line: name(line),
+        mount: None,
+        view: None,
+        clock: quaywatch_schemas::site::Clock::default(),
+        leads: None,
         silent_after: None,
         unit: None,
         range: None,
@@ -59,6 +64,7 @@ pub fn site() -> Site {
         rules: Rules::default(),
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
+        grid: None,
     }
 }
 

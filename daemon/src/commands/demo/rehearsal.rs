@@ -300,6 +300,8 @@ fn bookings(list: &[world::Booking], at: Duration) -> Control {
             containers: booking.containers.iter().cloned().map(Private::clear).collect(),
             declared_gross_kg: Some(booking.declared_gross_kg),
             zones: vec![quaywatch_schemas::ZoneId::new(booking.zone).unwrap()],
+            tag: None,
+            driver: None,
         }),
     });
     Control::References(References {

@@ -65,6 +65,10 @@ impl Usual {
             Role::Light => (&[Measure], None, "1", 0.0),
             Role::Temperature => (&[Measure], Some(Quantity::Temperature), "Cel", 0.5),
             Role::Heartbeat => (&[Health, Contact, Count], None, "1", 0.0),
+            Role::Reader => (&[Credential], None, "1", 0.0),
+            Role::PeopleCount => (&[Count, People], None, "1", 0.0),
+            // Scans and vessels' own words come in one form each: there is no kind to choose.
+            Role::Radar | Role::PositionCamera | Role::Ais => (&[], None, "1", 0.0),
         };
         Self { kinds, quantity, unit, deadband, session: session(role), rates: rates(role) }
     }

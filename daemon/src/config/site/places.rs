@@ -99,6 +99,7 @@ fn zone(mut table: Table<ZoneTable>, findings: &mut Findings) -> Option<Zone> {
         length_m: length.map(|length| length.into_inner().0),
         media: media.map(|media| media.into_inner().0),
         closed,
+        outline: Vec::new(),
     })
 }
 

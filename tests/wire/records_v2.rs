@@ -1,4 +1,4 @@
-//! Records of version 1 as they lie in the log: a version byte, then postcard, whose fields and variants are known by their
+//! Records of version 2 as they lie in the log: a version byte, then postcard, whose fields and variants are known by their
 //! order alone. Undo your change, not this test.
 
 use quaywatch_schemas::{
@@ -235,6 +235,7 @@ fn site() -> Site {
         length_m: Some(22.0),
         media: None,
         closed: Some(Closed::Daily { from: 1320, until: 300 }),
+        outline: Vec::new(),
     };
     let sensor = Sensor {
         zone: name("lane-3"),
@@ -242,6 +243,10 @@ fn site() -> Site {
         at_m: Some(20.0),
         domain: name("plc"),
         line: name("plc"),
+        mount: None,
+        view: None,
+        clock: quaywatch_schemas::site::Clock::default(),
+        leads: None,
         silent_after: Some(Duration::from_millis(1500)),
         unit: None,
         range: Some((0.0, 1.0)),
@@ -257,6 +262,7 @@ fn site() -> Site {
         rules: Rules::default(),
         feeds: [(name("bookings"), Duration::from_secs(3600))].into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
+        grid: None,
     }
 }
 
@@ -299,8 +305,10 @@ fn references() -> References {
             containers: vec![Private::clear("CSQU3054383")],
             declared_gross_kg: Some(23_480),
             zones: vec![name("lane-3")],
+            tag: Some(Private::clear("E2801160")),
+            driver: Some(identity()),
         }),
-        Fact::Role(Role { holder: identity(), role: "driver".into(), zones: Vec::new() }),
+        Fact::Role(Role { holder: identity(), role: "driver".into(), zones: Vec::new(), shifts: Vec::new() }),
         Fact::Tare { plate: Private::clear("12-BRV-4"), tare_kg: 14_200 },
         Fact::WorkOrder { zone: name("yard") },
     ];
@@ -343,9 +351,9 @@ fn every_kind_of_record_has_the_bytes_it_had() {
 #[test]
 fn a_reader_takes_its_own_version_and_whole_records_only() {
     let bytes = stamped(reading(Reading::People(3))).to_bytes();
-    assert_eq!(bytes[0], 1);
+    assert_eq!(bytes[0], 2);
     let mut other = bytes.clone();
-    other[0] = 2;
+    other[0] = 3;
     assert_eq!(Stamped::from_bytes(&other), None);
     assert_eq!(Stamped::from_bytes(&bytes[..bytes.len() - 1]), None);
     assert_eq!(Stamped::from_bytes(&[&bytes[..], &[0]].concat()), None);
@@ -363,4 +371,4 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// Name = version and record, hexadecimal.
-const FROZEN: &str = include_str!("records_v1.txt");
+const FROZEN: &str = include_str!("records_v2.txt");
