@@ -3,7 +3,7 @@
 use quaywatch_schemas::{
     DomainId, FeedId, LineId, SensorId, Site, SiteId, ZoneId,
     site::{
-        Closed, Rates, Role, Rules, Sensor, Status, UtcOffset, Zone, ZoneKind,
+        Clock, Closed, Direction, Mount, Rates, Role, Rules, Sensor, Status, UtcOffset, View, Zone, ZoneKind,
         rules::{
             BarrierForced, BlindedBeforeAccess, Mode, MooringOverload, NodeTamper, Passage, QuayPresence, Rule,
             SensorSilent, Tailgating, WeightMismatch,
@@ -31,6 +31,9 @@ struct ZoneFile {
     /// Minutes of the local day, or nothing; `[0, 0]` is always.
     closed: Option<(u16, u16)>,
     media: Option<String>,
+    direction: Option<Direction>,
+    #[serde(default)]
+    outline: Vec<(f64, f64)>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +46,11 @@ struct SensorFile {
     range: Option<(f64, f64)>,
     #[serde(default = "usual")]
     rates: (f64, f64),
+    mount: Option<Mount>,
+    view: Option<View>,
+    #[serde(default)]
+    clock: Clock,
+    leads: Option<Direction>,
 }
 
 fn usual() -> (f64, f64) {
@@ -58,8 +66,15 @@ pub fn load(name: &str, rules: &[String]) -> Site {
             (0, 0) => Closed::Always,
             (from, until) => Closed::Daily { from, until },
         });
-        let zone =
-            Zone { name: zone.name, kind: zone.kind, direction: None, length_m: None, media: zone.media, closed, outline: Vec::new() };
+        let zone = Zone {
+            name: zone.name,
+            kind: zone.kind,
+            direction: zone.direction,
+            length_m: None,
+            media: zone.media,
+            closed,
+            outline: zone.outline,
+        };
         (id, zone)
     });
     let sensors = file.sensors.into_iter().map(|(id, sensor)| {
@@ -69,10 +84,10 @@ pub fn load(name: &str, rules: &[String]) -> Site {
             at_m: None,
             line: LineId::new(sensor.domain.as_str()).unwrap(),
             domain: sensor.domain,
-            mount: None,
-            view: None,
-            clock: quaywatch_schemas::site::Clock::default(),
-            leads: None,
+            mount: sensor.mount,
+            view: sensor.view,
+            clock: sensor.clock,
+            leads: sensor.leads,
             silent_after: sensor.silent_after_s.map(Duration::from_secs),
             unit: None,
             range: sensor.range,
@@ -117,5 +132,29 @@ fn chosen(names: &[String], breaking_load_kn: f64) -> Rules {
         blinded_before_access: runs("blinded-before-access")
             .then(|| Rule::<BlindedBeforeAccess>::everywhere(Mode::Tell)),
         node_tamper: runs("node-tamper").then(|| Rule::<NodeTamper>::everywhere(Mode::Tell)),
+        unbooked: everywhere("unbooked", &runs),
+        tag_mismatch: everywhere("tag-mismatch", &runs),
+        container_mismatch: everywhere("container-mismatch", &runs),
+        wrong_way: everywhere("wrong-way", &runs),
+        dwell: everywhere("dwell", &runs),
+        small_craft: everywhere("small-craft", &runs),
+        pass_back: everywhere("pass-back", &runs),
+        impossible_travel: everywhere("impossible-travel", &runs),
+        out_of_hours: everywhere("out-of-hours", &runs),
+        out_of_zone: everywhere("out-of-zone", &runs),
+        first_time_zone: everywhere("first-time-zone", &runs),
+        denied_then_granted: everywhere("denied-then-granted", &runs),
+        not_taken: everywhere("not-taken", &runs),
+        door_held: everywhere("door-held", &runs),
+        on_foot: everywhere("on-foot", &runs),
+        sensor_blind: everywhere("sensor-blind", &runs),
+        sensor_stuck: everywhere("sensor-stuck", &runs),
+        sensor_drift: everywhere("sensor-drift", &runs),
+        clock_step: everywhere("clock-step", &runs),
+        sensor_conflict: everywhere("sensor-conflict", &runs),
     }
+}
+
+fn everywhere<Settings: Default>(rule: &str, runs: &impl Fn(&str) -> bool) -> Option<Rule<Settings>> {
+    runs(rule).then(|| Rule::everywhere(Mode::Tell))
 }

@@ -3,7 +3,7 @@
 //! everywhere in mode `tell` unless the file says otherwise: a gateway that is not told what to look for still says when
 //! it can no longer look.
 
-use crate::names::ZoneId;
+use crate::{names::ZoneId, observation::ObjectClass};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,7 @@ impl<Settings> Rule<Settings> {
 
 /// All rules of a site. `None` means the rule is not run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rules {
     /// One vehicle through one lane: loops, plates, weight, grant.
     pub passage: Option<Rule<Passage>>,
@@ -66,6 +67,46 @@ pub struct Rules {
     pub blinded_before_access: Option<Rule<BlindedBeforeAccess>>,
     /// A node or cabinet was opened or handled.
     pub node_tamper: Option<Rule<NodeTamper>>,
+    /// A vehicle passed that no booking names.
+    pub unbooked: Option<Rule<Unbooked>>,
+    /// Tag and plate belong to different vehicles.
+    pub tag_mismatch: Option<Rule<TagMismatch>>,
+    /// A vehicle carries another container than its booking names.
+    pub container_mismatch: Option<Rule<ContainerMismatch>>,
+    /// A vehicle passed a lane against its direction.
+    pub wrong_way: Option<Rule<WrongWay>>,
+    /// Somebody or something stays longer in a zone than it should.
+    pub dwell: Option<Rule<Dwell>>,
+    /// A vessel is seen that does not say who it is.
+    pub small_craft: Option<Rule<SmallCraft>>,
+    /// A credential went in twice without coming out, or out twice.
+    pub pass_back: Option<Rule<PassBack>>,
+    /// A credential was at two readers sooner than anybody gets from one to the other.
+    pub impossible_travel: Option<Rule<ImpossibleTravel>>,
+    /// A credential was used outside its holder's shift.
+    pub out_of_hours: Option<Rule<OutOfHours>>,
+    /// A credential was used where its holder's role may not be.
+    pub out_of_zone: Option<Rule<OutOfZone>>,
+    /// A credential is in a zone it was never in before, at an hour unusual for it.
+    pub first_time_zone: Option<Rule<FirstTimeZone>>,
+    /// A credential was refused and another opened the same door straight after.
+    pub denied_then_granted: Option<Rule<DeniedThenGranted>>,
+    /// Passage was granted and nobody passed.
+    pub not_taken: Option<Rule<NotTaken>>,
+    /// A door stood open, or opened without leave.
+    pub door_held: Option<Rule<DoorHeld>>,
+    /// More people passed than credentials were read.
+    pub on_foot: Option<Rule<OnFoot>>,
+    /// A sensor no longer reports what others prove was there.
+    pub sensor_blind: Option<Rule<SensorBlind>>,
+    /// A sensor no longer changes while others show that it should.
+    pub sensor_stuck: Option<Rule<SensorStuck>>,
+    /// What a sensor measures moves away from what is declared or what others measure.
+    pub sensor_drift: Option<Rule<SensorDrift>>,
+    /// A source's clock was set.
+    pub clock_step: Option<Rule<ClockStep>>,
+    /// A sensor contradicts the others too often to be believed.
+    pub sensor_conflict: Option<Rule<SensorConflict>>,
 }
 
 /// `[rules.passage]`
@@ -152,6 +193,180 @@ pub struct NodeTamper {
     pub group: Duration,
 }
 
+/// `[rules.unbooked]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unbooked {
+    /// Say so from this probability on. Default 0.5: likelier than not.
+    pub least: f64,
+}
+
+/// `[rules.tag-mismatch]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TagMismatch {
+    /// Say so from this probability on. Default 0.5.
+    pub least: f64,
+}
+
+/// `[rules.container-mismatch]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerMismatch {
+    /// Say so from this probability on. Default 0.5.
+    pub least: f64,
+}
+
+/// `[rules.wrong-way]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WrongWay {
+    /// Say so from this probability on. Default 0.5.
+    pub least: f64,
+}
+
+/// `[rules.dwell]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dwell {
+    /// Longer than this is said. Default 15 min: a driver's paper check takes ten.
+    pub longest: Duration,
+    /// Of what is seen by position, only these; everything if empty.
+    pub classes: Vec<ObjectClass>,
+}
+
+/// `[rules.small-craft]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SmallCraft {
+    /// How long it may be seen without a word of its own. Default 180 s: class B transponders at rest report every three
+    /// minutes (ITU-R M.1371-5, table 2).
+    pub answer_within: Duration,
+    /// Only where it comes this near to a quay or berth of the site, in metres. Default 60 m.
+    pub nearer_than_m: f64,
+}
+
+/// `[rules.pass-back]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PassBack {
+    /// An earlier passage counts for this long. Default 12 h: no shift is longer.
+    pub within: Duration,
+    /// Probability that a passage between was not read. Default 0.008: readers lose 5 to 10 of a thousand.
+    pub lost_read: f64,
+}
+
+/// `[rules.impossible-travel]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImpossibleTravel {
+    /// As fast as people walk, in m/s. Default 2.0: a brisk walk.
+    pub walking: f64,
+    /// As fast as anybody drives inside, in m/s. Default 9.0: the 30 km/h of most terminals.
+    pub driving: f64,
+}
+
+/// `[rules.out-of-hours]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutOfHours {
+    /// So long before and after a shift is no finding. Default 15 min.
+    pub grace: Duration,
+}
+
+/// `[rules.out-of-zone]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutOfZone {
+    /// Say so from this probability on. Default 0.5.
+    pub least: f64,
+}
+
+/// `[rules.first-time-zone]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FirstTimeZone {
+    /// How far back is looked. Default 35 days, the longest that handles live.
+    pub history: Duration,
+    /// Only of credentials seen this often: of a new one everything is new. Default 20.
+    pub least_visits: u32,
+}
+
+/// `[rules.denied-then-granted]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeniedThenGranted {
+    /// How soon after. Default 30 s.
+    pub within: Duration,
+}
+
+/// `[rules.not-taken]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NotTaken {
+    /// How long a granted passage may take. Default 15 s: twice what a door stays unlocked.
+    pub within: Duration,
+}
+
+/// `[rules.door-held]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DoorHeld {
+    /// A door may stand open this long. Default 30 s.
+    pub longest: Duration,
+    /// A grant this long before explains that it opened. Default 10 s.
+    pub grant_within: Duration,
+}
+
+/// `[rules.on-foot]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OnFoot {
+    /// A read and a passage this close belong together. Default 10 s.
+    pub within: Duration,
+}
+
+/// `[rules.sensor-blind]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SensorBlind {
+    /// Say so from this probability on. Default 0.99: four to five misses of a reader that sees nine of ten.
+    pub least: f64,
+}
+
+/// `[rules.sensor-stuck]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SensorStuck {
+    /// Say so from this probability on. Default 0.99.
+    pub least: f64,
+}
+
+/// `[rules.sensor-drift]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SensorDrift {
+    /// Sum of deviations at which it is decided (CUSUM), in standard deviations. Default 5: about one false finding in a
+    /// thousand vehicles.
+    pub decided_at: f64,
+}
+
+/// `[rules.clock-step]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClockStep {
+    /// A step smaller than this is no finding. Default 2 s.
+    pub at_least: Duration,
+}
+
+/// `[rules.sensor-conflict]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SensorConflict {
+    /// Say so from this probability on. Default 0.99.
+    pub least: f64,
+}
+
 impl Default for Passage {
     fn default() -> Self {
         Self { within: Duration::from_secs(90), settle: Duration::from_secs(5) }
@@ -197,5 +412,125 @@ impl Default for BlindedBeforeAccess {
 impl Default for NodeTamper {
     fn default() -> Self {
         Self { group: Duration::from_secs(300) }
+    }
+}
+
+impl Default for Unbooked {
+    fn default() -> Self {
+        Self { least: 0.5 }
+    }
+}
+
+impl Default for TagMismatch {
+    fn default() -> Self {
+        Self { least: 0.5 }
+    }
+}
+
+impl Default for ContainerMismatch {
+    fn default() -> Self {
+        Self { least: 0.5 }
+    }
+}
+
+impl Default for WrongWay {
+    fn default() -> Self {
+        Self { least: 0.5 }
+    }
+}
+
+impl Default for Dwell {
+    fn default() -> Self {
+        Self { longest: Duration::from_secs(900), classes: Vec::new() }
+    }
+}
+
+impl Default for SmallCraft {
+    fn default() -> Self {
+        Self { answer_within: Duration::from_secs(180), nearer_than_m: 60.0 }
+    }
+}
+
+impl Default for PassBack {
+    fn default() -> Self {
+        Self { within: Duration::from_secs(12 * 3600), lost_read: 0.008 }
+    }
+}
+
+impl Default for ImpossibleTravel {
+    fn default() -> Self {
+        Self { walking: 2.0, driving: 9.0 }
+    }
+}
+
+impl Default for OutOfHours {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(900) }
+    }
+}
+
+impl Default for OutOfZone {
+    fn default() -> Self {
+        Self { least: 0.5 }
+    }
+}
+
+impl Default for FirstTimeZone {
+    fn default() -> Self {
+        Self { history: Duration::from_secs(35 * 86_400), least_visits: 20 }
+    }
+}
+
+impl Default for DeniedThenGranted {
+    fn default() -> Self {
+        Self { within: Duration::from_secs(30) }
+    }
+}
+
+impl Default for NotTaken {
+    fn default() -> Self {
+        Self { within: Duration::from_secs(15) }
+    }
+}
+
+impl Default for DoorHeld {
+    fn default() -> Self {
+        Self { longest: Duration::from_secs(30), grant_within: Duration::from_secs(10) }
+    }
+}
+
+impl Default for OnFoot {
+    fn default() -> Self {
+        Self { within: Duration::from_secs(10) }
+    }
+}
+
+impl Default for SensorBlind {
+    fn default() -> Self {
+        Self { least: 0.99 }
+    }
+}
+
+impl Default for SensorStuck {
+    fn default() -> Self {
+        Self { least: 0.99 }
+    }
+}
+
+impl Default for SensorDrift {
+    fn default() -> Self {
+        Self { decided_at: 5.0 }
+    }
+}
+
+impl Default for ClockStep {
+    fn default() -> Self {
+        Self { at_least: Duration::from_secs(2) }
+    }
+}
+
+impl Default for SensorConflict {
+    fn default() -> Self {
+        Self { least: 0.99 }
     }
 }

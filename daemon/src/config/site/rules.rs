@@ -128,6 +128,7 @@ pub(super) fn read(
         sensor_silent: sensor_silent.or_else(|| Some(Rule::everywhere(Mode::Tell))),
         blinded_before_access: blinded,
         node_tamper: node_tamper.or_else(|| Some(Rule::everywhere(Mode::Tell))),
+        ..Rules::default()
     }
 }
 
