@@ -297,6 +297,40 @@ pub enum Role {
     PeopleCount,
 }
 
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 28] = [
+        Self::LoopApproach,
+        Self::LoopExit,
+        Self::BarrierOpen,
+        Self::Grant,
+        Self::PlateFront,
+        Self::PlateRear,
+        Self::Container,
+        Self::Tag,
+        Self::WeightGross,
+        Self::Pedestrian,
+        Self::PresencePir,
+        Self::PresenceCamera,
+        Self::FenceVibration,
+        Self::Door,
+        Self::CabinetTamper,
+        Self::NodeTamper,
+        Self::MooringLoad,
+        Self::WindSpeed,
+        Self::WindDirection,
+        Self::WaterLevel,
+        Self::Light,
+        Self::Temperature,
+        Self::Heartbeat,
+        Self::Reader,
+        Self::Radar,
+        Self::PositionCamera,
+        Self::Ais,
+        Self::PeopleCount,
+    ];
+}
+
 impl Site {
     /// Sensors of a zone, in name order.
     pub fn sensors_of<'a>(&'a self, zone: &'a ZoneId) -> impl Iterator<Item = (&'a SensorId, &'a Sensor)> + 'a {

@@ -14,6 +14,19 @@ pub const CROSSINGS_PER_OPENING: usize = 16;
 pub const REFERENCES: usize = 20_000;
 /// Mean loads a trend is fitted to, per mooring line.
 pub const LOADS_PER_SENSOR: usize = 32;
+/// Differences between measured and declared mass remembered per lane.
+pub const RESIDUALS_PER_SCALE: usize = 31;
 /// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
 /// Whatever fails together must not be able to prove anything alone.
 pub const MOST_WEIGHT: f64 = 6.0;
+/// Identities of messages remembered per sensor, to know a repeat: a line repeats what it just sent. The ledger remembers far
+/// more; this is for what it let through.
+pub const REPEATS_PER_SENSOR: usize = 24;
+/// Passages of one lane that late evidence can still change.
+pub const PASSAGES_PER_LANE: usize = 6;
+/// Edges of one end of a lane: eight vehicles, and loops that bounce.
+pub const EDGES_PER_LOOP: usize = 64;
+/// Reads, tags, codes and credentials of one lane that are not older than its oldest passage.
+pub const HEARD_PER_LANE: usize = 192;
+/// Readings of a scale: two minutes at two a second.
+pub const WEIGHTS_PER_LANE: usize = 256;

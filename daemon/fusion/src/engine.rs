@@ -2,9 +2,13 @@
 
 use crate::{
     health::{Memory, SensorHealth, watches},
-    lane::{self, Lane, Patience},
+    identity,
+    index::Index,
+    lane::{self, Lane, LaneEvent, Patience},
+    passages::Passages,
+    plates::Read,
     references::Statements,
-    rules::{Here, Look, Machine, Seen, Signal},
+    rules::{Here, Look, Machine, Seen, Sensors, Signal},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -14,19 +18,30 @@ use alloc::{
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
+    Control, GatewayTime, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
     observation::Freshness,
     site::{Role, ZoneKind, rules},
 };
 use serde::{Deserialize, Serialize};
 
 /// Version of a snapshot's bytes. A snapshot of another version is refused: the engine is then rebuilt from the log.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// The fusion engine.
 pub struct Engine {
     key: [u8; 32],
     memory: EngineMemory,
+    /// Made from the site in force.
+    index: Index,
+    /// Which of a zone's machines hear a reading of a role, and which hear the lane; made from the site in force.
+    hearing: Vec<Hearing>,
+}
+
+/// Bits of a zone's machines.
+#[derive(Default)]
+struct Hearing {
+    by_role: BTreeMap<Role, u64>,
+    lane: u64,
 }
 
 /// Everything the engine remembers.
@@ -40,20 +55,30 @@ struct EngineMemory {
     now: GatewayTime,
     security_level: u8,
     outputs: u64,
-    sensors: BTreeMap<SensorId, Memory>,
-    zones: BTreeMap<ZoneId, ZoneMemory>,
+    /// In the order of the site's sensors.
+    sensors: Vec<Memory>,
+    /// In the order of the site's zones.
+    zones: Vec<ZoneMemory>,
     statements: Statements,
-    /// Who asked to be woken when: time, zone, and which of the zone's machines (the lane is 0).
-    deadlines: BTreeSet<(GatewayTime, ZoneId, usize)>,
+    /// Who asked to be woken when: time, zone, and which of the zone's machines (its lane is 0, its passages are 1).
+    deadlines: BTreeSet<(GatewayTime, u32, u16)>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
 struct ZoneMemory {
     lane: Option<Lane>,
+    passages: Option<Passages>,
     machines: Vec<Machine>,
-    /// What each of them asked for, lane first.
+    /// What each of them asked for, lane and passages first.
     asked: Vec<Option<GatewayTime>>,
 }
+
+/// The lane and its passages ask to be woken as the machines do, and come before them.
+const LANE: u16 = 0;
+const PASSAGES: u16 = 1;
+const FIRST_MACHINE: u16 = 2;
+/// Machines of one zone: one bit each.
+const MOST_MACHINES: usize = 64;
 
 /// The next time the engine wants to be told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +112,8 @@ impl core::error::Error for RestoreError {}
 impl Engine {
     /// An engine that knows nothing yet. `key` names situations; it must stay the same for a log.
     pub fn new(key: [u8; 32]) -> Self {
-        Self { key, memory: EngineMemory { security_level: 1, ..EngineMemory::default() } }
+        let memory = EngineMemory { security_level: 1, ..EngineMemory::default() };
+        Self { key, memory, index: Index::default(), hearing: Vec::new() }
     }
 
     /// Takes the next record. What is due by its stamp fires first and concludes at its due time.
@@ -116,9 +142,10 @@ impl Engine {
     /// When to call [`Engine::advance`] next, at the latest.
     pub fn next_deadline(&self) -> Option<Deadline> {
         let (at, zone, who) = self.memory.deadlines.first()?;
-        let machines = self.memory.zones.get(zone).map(|zone| &zone.machines);
-        let machine = machines.and_then(|machines| machines.get(who.checked_sub(1)?));
-        let name = machine.map_or("lane", |machine| machine.kind().kind);
+        let machines = self.memory.zones.get(*zone as usize).map(|zone| &zone.machines);
+        let machine = machines.and_then(|machines| machines.get(usize::from(who.checked_sub(FIRST_MACHINE)?)));
+        let name = machine.map_or(if *who == LANE { "lane" } else { "passages" }, |machine| machine.kind().kind);
+        let zone = self.index.zone_name(*zone).map_or("", ZoneId::as_str);
         Some(Deadline { at: *at, name: format!("{name} in {zone}") })
     }
 
@@ -134,7 +161,8 @@ impl Engine {
 
     /// How a sensor is, as of the last record or deadline.
     pub fn health(&self, sensor: &SensorId) -> SensorHealth {
-        match (self.memory.site.as_ref().and_then(|site| site.sensors.get(sensor)), self.memory.sensors.get(sensor)) {
+        let memory = self.index.sensor(sensor).and_then(|number| self.memory.sensors.get(number));
+        match (self.memory.site.as_ref().and_then(|site| site.sensors.get(sensor)), memory) {
             (Some(spec), Some(memory)) => memory.health(spec, self.memory.now.max(self.memory.last.gateway)),
             _ => SensorHealth::NeverHeard,
         }
@@ -144,8 +172,10 @@ impl Engine {
     pub fn coverage(&self) -> Vec<ZoneId> {
         let Some(site) = &self.memory.site else { return Vec::new() };
         let blind = site.zones.keys().filter(|zone| {
-            let mut watching = site.sensors_of(zone).filter(|(_, sensor)| watches(sensor.role)).peekable();
-            watching.peek().is_some() && !watching.any(|(sensor, _)| self.health(sensor).is_healthy())
+            let Some(number) = self.index.zone(zone) else { return false };
+            let watches_it = |sensor: &&SensorId| site.sensors.get(*sensor).is_some_and(|spec| watches(spec.role));
+            let mut watching = self.index.of_zone(number).filter(watches_it).peekable();
+            watching.peek().is_some() && !watching.any(|sensor| self.health(sensor).is_healthy())
         });
         blind.cloned().collect()
     }
@@ -161,8 +191,14 @@ impl Engine {
     pub fn restore(key: [u8; 32], bytes: &[u8]) -> Result<Self, RestoreError> {
         match bytes.split_first() {
             Some((&SNAPSHOT_VERSION, rest)) => {
-                let memory = postcard::from_bytes(rest).map_err(|_| RestoreError::Damaged)?;
-                Ok(Self { key, memory })
+                let memory: EngineMemory = postcard::from_bytes(rest).map_err(|_| RestoreError::Damaged)?;
+                let mut engine = Self { key, memory, index: Index::default(), hearing: Vec::new() };
+                engine.look_up_anew();
+                let sensors = engine.memory.site.as_ref().map_or(0, |site| site.sensors.len());
+                if engine.memory.sensors.len() != sensors {
+                    return Err(RestoreError::Damaged);
+                }
+                Ok(engine)
             }
             Some(_) => Err(RestoreError::OtherVersion),
             None => Err(RestoreError::Damaged),
@@ -170,64 +206,75 @@ impl Engine {
     }
 
     fn take(&mut self, observation: &Observation, stamp: &Stamp, out: &mut Vec<Situation>) {
+        let Some(number) = self.index.sensor(&observation.sensor) else { return };
         let memory = &mut self.memory;
-        let Some(site) = &memory.site else { return };
-        let Some(spec) = site.sensors.get(&observation.sensor) else { return };
-        let known = memory.sensors.entry(observation.sensor.clone()).or_default();
+        let Some(spec) = memory.site.as_ref().and_then(|site| site.sensors.get(&observation.sensor)) else { return };
+        let Some(known) = memory.sensors.get_mut(number) else { return };
         // What a source kept back says how things were: it neither heals a sensor nor raises an alarm.
-        if observation.freshness == Freshness::History {
+        if observation.freshness == Freshness::History || known.is_repeat(observation.source_id) {
             return;
         }
-        let at = known.clock.correct(observation.observed_at.map(|claimed| claimed.at), stamp);
-        let change = known.take(spec, &observation.reading, stamp.gateway, stamp.position);
+        let heard = known.clock.hear(observation.observed_at.map(|claimed| claimed.at), spec.clock, stamp);
+        let change = known.take(spec, &observation.reading, heard.at, stamp.gateway, stamp.position);
+        let Some(zone) = self.index.zone_of(number) else { return };
+        let role = spec.role;
+        let Some((around, zones)) = self.split() else { return };
+        let Some(spec) = around.site.sensors.get(&observation.sensor) else { return };
         let signal = Signal {
             sensor: &observation.sensor,
             spec,
             reading: &observation.reading,
             change,
-            at,
+            at: heard.at,
+            stepped_by: heard.stepped_by,
             position: stamp.position,
             media: observation.media.as_ref(),
         };
         let mut events = Vec::new();
-        let zone_id = spec.zone.clone();
-        let has_approach = site.sensors_with(&zone_id, Role::LoopApproach).next().is_some();
-        if let Some(lane) = memory.zones.get_mut(&zone_id).and_then(|zone| zone.lane.as_mut()) {
-            let signal = lane::Signal {
-                sensor: signal.sensor,
-                role: spec.role,
-                reading: signal.reading,
-                change,
-                at,
-                gateway: stamp.gateway,
-                position: stamp.position,
-                media: signal.media,
-                has_approach,
-                grant_lasts: grant_lasts(site),
-            };
-            lane.take(&signal, &mut events);
+        if let Some(zone_memory) = zones.get_mut(zone as usize) {
+            if let Some(lane) = &mut zone_memory.lane {
+                lane.take(&lane_signal(&signal, stamp), &mut events);
+                if let (Role::PlateFront | Role::PlateRear, Reading::Plate(plate)) = (role, signal.reading)
+                    && let Some(read) = Read::of(plate, &signal)
+                {
+                    lane.read(read, signal.media, &mut events);
+                }
+            }
+            if let Some(passages) = &mut zone_memory.passages {
+                passages.take(&signal, stamp.gateway);
+            }
         }
-        let seen = core::iter::once(Seen::Reading(signal)).chain(events.iter().map(Seen::Lane));
-        for seen in seen {
-            let machines = memory.zones.get_mut(&zone_id).map_or(&mut [][..], |zone| &mut zone.machines);
-            let around = Around {
-                key: &self.key,
-                site,
-                sensors: &memory.sensors,
-                statements: &memory.statements,
-                model: &memory.model,
-                last: &memory.last,
-                security_level: memory.security_level,
-            };
-            around.let_work(machines, &zone_id, stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
+        let mut woken = around.hearing.get(zone as usize).map_or(0, |hearing| hearing.of(role));
+        around.let_work(zones, (zone, woken), stamp, out, |machine, here| {
+            machine.rule_mut().seen(&Seen::Reading(&signal), here);
+        });
+        if !events.is_empty() {
+            woken |= around.tell_of_lane(zones, zone, &events, stamp, out);
         }
-        self.ask_again(&zone_id, stamp.gateway);
+        self.ask_again(zone, woken, stamp.gateway);
+    }
+
+    /// What machines look at while they work, and the zones they are in.
+    fn split(&mut self) -> Option<(Around<'_>, &mut [ZoneMemory])> {
+        let EngineMemory { site, model, last, security_level, sensors, zones, statements, .. } = &mut self.memory;
+        let around = Around {
+            key: &self.key,
+            site: site.as_ref()?,
+            index: &self.index,
+            hearing: &self.hearing,
+            sensors,
+            statements,
+            model,
+            last,
+            security_level: *security_level,
+        };
+        Some((around, zones))
     }
 
     fn take_control(&mut self, control: &Control, stamp: &Stamp, out: &mut Vec<Situation>) {
         match control {
             Control::Started { .. } => {
-                self.memory.sensors.values_mut().for_each(|memory| memory.listen_anew(stamp.gateway));
+                self.memory.sensors.iter_mut().for_each(|memory| memory.listen_anew(stamp.gateway));
             }
             Control::SiteApplied { site, .. } => self.apply(site, stamp, out),
             Control::References(references) => self.memory.statements.take(references),
@@ -245,120 +292,146 @@ impl Engine {
                 && before.zones.get(id) == site.zones.get(id)
                 && before.sensors_of(id).eq(site.sensors_of(id))
         };
-        let ended: Vec<ZoneId> = match &self.memory.site {
-            Some(before) => self.memory.zones.keys().filter(|id| !kept(before, id)).cloned().collect(),
+        let before: Vec<(ZoneId, bool)> = match &self.memory.site {
+            Some(before) => before.zones.keys().map(|id| (id.clone(), kept(before, id))).collect(),
             None => Vec::new(),
         };
-        for id in &ended {
-            self.let_work(id, stamp, None, out, |machine, here| machine.rule_mut().stop(here));
-            self.memory.zones.remove(id);
+        for (zone, _) in (0u32..).zip(&before).filter(|(_, (_, kept))| !kept) {
+            let Some((around, zones)) = self.split() else { break };
+            around.let_work(zones, (zone, u64::MAX), stamp, out, |machine, here| machine.rule_mut().stop(here));
         }
+        let mut zones: BTreeMap<ZoneId, ZoneMemory> = before
+            .into_iter()
+            .zip(core::mem::take(&mut self.memory.zones))
+            .filter(|((_, kept), _)| *kept)
+            .map(|((id, _), memory)| (id, memory))
+            .collect();
+        let names = self.memory.site.as_ref().into_iter().flat_map(|site| site.sensors.keys().cloned());
+        let mut sensors: BTreeMap<SensorId, Memory> = names.zip(core::mem::take(&mut self.memory.sensors)).collect();
         self.memory.deadlines.clear();
         self.memory.model = model(site);
-        self.memory.sensors.retain(|sensor, _| site.sensors.contains_key(sensor));
-        for sensor in site.sensors.keys() {
-            self.memory.sensors.entry(sensor.clone()).or_insert_with(|| Memory::expected_from(now));
-        }
+        self.memory.sensors =
+            site.sensors.keys().map(|id| sensors.remove(id).unwrap_or_else(|| Memory::expected_from(now))).collect();
+        self.memory.zones = site
+            .zones
+            .iter()
+            .map(|(id, zone)| {
+                let mut memory = zones.remove(id).unwrap_or_else(|| ZoneMemory {
+                    lane: (zone.kind == ZoneKind::Lane).then(Lane::default),
+                    passages: (zone.kind == ZoneKind::Lane).then(Passages::default),
+                    machines: Machine::of_zone(site, id, zone),
+                    asked: Vec::new(),
+                });
+                memory.machines.truncate(MOST_MACHINES);
+                memory.asked = alloc::vec![None; memory.machines.len() + usize::from(FIRST_MACHINE)];
+                memory
+            })
+            .collect();
         self.memory.site = Some(site.clone());
-        for (id, zone) in &site.zones {
-            let memory = self.memory.zones.entry(id.clone()).or_insert_with(|| ZoneMemory {
-                lane: (zone.kind == ZoneKind::Lane).then(Lane::default),
-                machines: Machine::of_zone(site, id, zone),
-                asked: Vec::new(),
-            });
-            memory.asked = alloc::vec![None; memory.machines.len() + 1];
+        self.look_up_anew();
+        for zone in 0..self.memory.zones.len() as u32 {
+            self.ask_again(zone, u64::MAX, now);
         }
-        for id in site.zones.keys() {
-            self.ask_again(id, now);
-        }
+    }
+
+    /// Makes what is made from the site in force.
+    fn look_up_anew(&mut self) {
+        let Some(site) = &self.memory.site else { return };
+        self.index = Index::of(site);
+        self.hearing = self.memory.zones.iter().map(|zone| Hearing::of_machines(&zone.machines)).collect();
+        self.memory.statements.index_anew();
     }
 
     /// Fires everything due up to a stamp, each at its own time.
     fn fire_due(&mut self, until: &Stamp, out: &mut Vec<Situation>) {
         while self.memory.deadlines.first().is_some_and(|(at, ..)| *at <= until.gateway) {
-            let Some((at, zone_id, who)) = self.memory.deadlines.pop_first() else { break };
-            if let Some(asked) = self.memory.zones.get_mut(&zone_id).and_then(|zone| zone.asked.get_mut(who)) {
+            let Some((at, zone, who)) = self.memory.deadlines.pop_first() else { break };
+            let Some(zone_memory) = self.memory.zones.get_mut(zone as usize) else { continue };
+            if let Some(asked) = zone_memory.asked.get_mut(usize::from(who)) {
                 *asked = None;
             }
             let stamp = Stamp { gateway: at, ..self.memory.last };
             self.memory.now = at;
-            if who == 0 {
-                let patience = self.patience();
-                let mut events = Vec::new();
-                if let Some(lane) = self.memory.zones.get_mut(&zone_id).and_then(|zone| zone.lane.as_mut()) {
-                    lane.fire(at, patience, &mut events);
+            let woken = match who {
+                LANE | PASSAGES => {
+                    let events = self.fire_lane(zone, who, at);
+                    let Some((around, zones)) = self.split() else { continue };
+                    around.tell_of_lane(zones, zone, &events, &stamp, out)
                 }
-                for event in &events {
-                    let seen = Seen::Lane(event);
-                    self.let_work(&zone_id, &stamp, None, out, |machine, here| machine.rule_mut().seen(&seen, here));
+                machine => {
+                    let woken = 1u64.checked_shl(u32::from(machine - FIRST_MACHINE)).unwrap_or(0);
+                    let Some((around, zones)) = self.split() else { continue };
+                    around.let_work(zones, (zone, woken), &stamp, out, |machine, here| machine.rule_mut().fire(here));
+                    woken
                 }
-            } else {
-                self.let_work(&zone_id, &stamp, Some(who - 1), out, |machine, here| machine.rule_mut().fire(here));
-            }
-            self.ask_again(&zone_id, at);
+            };
+            self.ask_again(zone, woken, at);
         }
     }
 
-    /// Lets one or all machines of a zone work.
-    fn let_work(
-        &mut self,
-        zone_id: &ZoneId,
-        stamp: &Stamp,
-        only: Option<usize>,
-        out: &mut Vec<Situation>,
-        work: impl FnMut(&mut Machine, &mut Here<'_>),
-    ) {
+    fn fire_lane(&mut self, zone: u32, who: u16, at: GatewayTime) -> Vec<LaneEvent> {
+        let patience = self.patience();
+        let mut events = Vec::new();
         let memory = &mut self.memory;
-        let Some(site) = &memory.site else { return };
-        let Some(zone) = memory.zones.get_mut(zone_id) else { return };
-        let machines = match only {
-            Some(index) => zone.machines.get_mut(index..=index).unwrap_or_default(),
-            None => &mut zone.machines,
+        let (Some(site), Some(zone_memory)) = (&memory.site, memory.zones.get_mut(zone as usize)) else {
+            return events;
         };
-        let around = Around {
-            key: &self.key,
-            site,
-            sensors: &memory.sensors,
-            statements: &memory.statements,
-            model: &memory.model,
-            last: &memory.last,
-            security_level: memory.security_level,
-        };
-        around.let_work(machines, zone_id, stamp, out, work);
+        match (who, &mut zone_memory.lane, &mut zone_memory.passages) {
+            (LANE, Some(lane), _) => lane.fire(at, patience),
+            (PASSAGES, _, Some(passages)) => {
+                let Some(zone_id) = self.index.zone_name(zone) else { return events };
+                for passage in passages.fire(at, patience) {
+                    let known = identity::judge(&passage, &memory.statements, site, zone_id);
+                    events.push(LaneEvent::Passed(alloc::boxed::Box::new((passage, known))));
+                }
+            }
+            _ => {}
+        }
+        events
     }
 
-    /// Notes when the lane and the machines of a zone want to be woken.
-    fn ask_again(&mut self, zone_id: &ZoneId, now: GatewayTime) {
+    /// Notes when the lane and the woken machines of a zone want to be woken again.
+    fn ask_again(&mut self, zone: u32, woken: u64, now: GatewayTime) {
         let patience = self.patience();
         let memory = &mut self.memory;
         let Some(site) = &memory.site else { return };
-        let Some(zone) = memory.zones.get_mut(zone_id) else { return };
-        let look = Look { now, site, zone_id, sensors: &memory.sensors };
-        let lane = zone.lane.as_ref().and_then(|lane| lane.next_due(patience));
-        let wanted = core::iter::once(lane).chain(zone.machines.iter().map(|machine| machine.rule().next_due(&look)));
-        for (who, wanted) in wanted.enumerate() {
-            let Some(asked) = zone.asked.get_mut(who) else { continue };
+        let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), memory.zones.get_mut(zone as usize))
+        else {
+            return;
+        };
+        let look =
+            Look { now, site, zone_id, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
+        let ZoneMemory { lane, passages, machines, asked } = zone_memory;
+        let mut ask = |who: u16, wanted: Option<GatewayTime>| {
+            let Some(asked) = asked.get_mut(usize::from(who)) else { return };
             // What is asked for already stays, also where it is due this very moment and another was served first.
             if *asked == wanted {
-                continue;
+                return;
             }
             if let Some(at) = asked.take() {
-                memory.deadlines.remove(&(at, zone_id.clone(), who));
+                memory.deadlines.remove(&(at, zone, who));
             }
             // A machine that asks for the past has been served already; once a second is enough to serve it again.
             if let Some(at) = wanted.map(|at| if at <= now { now.after(Duration::from_secs(1)) } else { at }) {
-                memory.deadlines.insert((at, zone_id.clone(), who));
+                memory.deadlines.insert((at, zone, who));
                 *asked = Some(at);
             }
+        };
+        if let Some(lane) = lane {
+            ask(LANE, lane.next_due(patience));
+        }
+        if let Some(passages) = passages {
+            ask(PASSAGES, passages.next_due());
+        }
+        for (bit, machine) in machines.iter().enumerate().filter(|(bit, _)| woken & (1 << bit) != 0) {
+            ask(FIRST_MACHINE + bit as u16, machine.rule().next_due(&look));
         }
     }
 
     fn patience(&self) -> Patience {
         let settings =
             self.memory.site.as_ref().and_then(|site| site.rules.passage.as_ref()).map(|rule| &rule.settings);
-        let default = rules::Passage::default();
-        let settings = settings.unwrap_or(&default);
-        Patience { within: settings.within, settle: settings.settle }
+        settings.map_or_else(Patience::usual, |settings| Patience { within: settings.within, settle: settings.settle })
     }
 }
 
@@ -366,7 +439,9 @@ impl Engine {
 struct Around<'a> {
     key: &'a [u8; 32],
     site: &'a Site,
-    sensors: &'a BTreeMap<SensorId, Memory>,
+    index: &'a Index,
+    hearing: &'a [Hearing],
+    sensors: &'a [Memory],
     statements: &'a Statements,
     model: &'a str,
     last: &'a Stamp,
@@ -374,24 +449,51 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
+    /// Shows the machines of a zone what happened in its lane. Says which they are.
+    fn tell_of_lane(
+        &self,
+        zones: &mut [ZoneMemory],
+        zone: u32,
+        events: &[LaneEvent],
+        stamp: &Stamp,
+        out: &mut Vec<Situation>,
+    ) -> u64 {
+        let hear = self.hearing.get(zone as usize).map_or(0, |hearing| hearing.lane);
+        for event in events {
+            self.let_work(zones, (zone, hear), stamp, out, |machine, here| {
+                machine.rule_mut().seen(&Seen::Lane(event), here)
+            });
+        }
+        hear
+    }
+
+    /// Lets machines of a zone work: those whose bits are set.
     fn let_work(
         &self,
-        machines: &mut [Machine],
-        zone_id: &ZoneId,
+        zones: &mut [ZoneMemory],
+        (zone, woken): (u32, u64),
         stamp: &Stamp,
         out: &mut Vec<Situation>,
         mut work: impl FnMut(&mut Machine, &mut Here<'_>),
     ) {
-        let Some(zone) = self.site.zones.get(zone_id) else { return };
-        for machine in machines {
+        if woken == 0 {
+            return;
+        }
+        let place = self.index.zone_name(zone).and_then(|id| self.site.zones.get_key_value(id));
+        let (Some((zone_id, place)), Some(zone_memory)) = (place, zones.get_mut(zone as usize)) else { return };
+        let sensors = Sensors { memories: self.sensors, index: self.index, zone };
+        for (bit, machine) in zone_memory.machines.iter_mut().enumerate() {
+            if woken & (1 << bit) == 0 {
+                continue;
+            }
             let kind = machine.kind();
             let Some(mode) = (kind.mode)(self.site, zone_id) else { continue };
             let mut here = Here {
                 now: stamp.gateway,
                 site: self.site,
                 zone_id,
-                zone,
-                sensors: self.sensors,
+                zone: place,
+                sensors,
                 statements: self.statements,
                 rule: kind,
                 mode,
@@ -405,6 +507,38 @@ impl Around<'_> {
             };
             work(machine, &mut here);
         }
+    }
+}
+
+impl Hearing {
+    fn of_machines(machines: &[Machine]) -> Self {
+        let mut hearing = Self::default();
+        for (bit, machine) in machines.iter().enumerate().take(MOST_MACHINES) {
+            let kind = machine.kind();
+            if kind.hears_lane {
+                hearing.lane |= 1 << bit;
+            }
+            for role in Role::ALL.into_iter().filter(|role| (kind.hears)(*role)) {
+                *hearing.by_role.entry(role).or_default() |= 1 << bit;
+            }
+        }
+        hearing
+    }
+
+    fn of(&self, role: Role) -> u64 {
+        self.by_role.get(&role).copied().unwrap_or(0)
+    }
+}
+
+fn lane_signal<'a>(signal: &Signal<'a>, stamp: &Stamp) -> lane::Signal<'a> {
+    lane::Signal {
+        sensor: signal.sensor,
+        role: signal.spec.role,
+        reading: signal.reading,
+        change: signal.change,
+        at: signal.at,
+        gateway: stamp.gateway,
+        position: stamp.position,
     }
 }
 

@@ -5,15 +5,19 @@
 //! rhythm, if that rhythm is kept. A value that cannot be (out of range, or not of the quantity the role measures) is a
 //! reason for silence too.
 
-use crate::source_time::SourceClock;
+use crate::{bounds::REPEATS_PER_SENSOR, source_time::SourceClock};
+use alloc::collections::VecDeque;
 use core::time::Duration;
 use quaywatch_schemas::{
-    GatewayTime, NoData, Position, Reading,
-    observation::{Health, Measure},
+    GatewayTime, NoData, Position, Reading, WallTime,
+    observation::{Health, Measure, SourceId},
     site::{Role, Sensor},
     units::Quantity,
 };
 use serde::{Deserialize, Serialize};
+
+/// Two words of one source that are not further apart have no order: its clock is known no better.
+const SAME_MOMENT: Duration = Duration::from_millis(250);
 
 /// How a sensor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +51,15 @@ pub(crate) struct Memory {
     well_since: GatewayTime,
     /// Whether it may have changed without saying so: while it could not speak, or the gateway did not listen.
     unsure: bool,
-    /// Last state of a contact.
+    /// Last state of a contact, and since when it is so.
     pub(crate) contact: Option<bool>,
+    contact_at: WallTime,
     /// Last total of a counter.
     count: Option<u64>,
     /// Last usable value of a measure, in base units.
     pub(crate) value: Option<f64>,
+    /// Identities of its last messages, cut to 64 bits.
+    repeats: VecDeque<u64>,
 }
 
 /// Why a sensor cannot speak.
@@ -87,8 +94,29 @@ impl Memory {
         Self { expected_from: now, ..Self::default() }
     }
 
-    /// Takes a reading in; says what it changed.
-    pub(crate) fn take(&mut self, sensor: &Sensor, reading: &Reading, now: GatewayTime, position: Position) -> Change {
+    /// Whether this very message was heard before, lately.
+    pub(crate) fn is_repeat(&mut self, id: Option<SourceId>) -> bool {
+        let Some(SourceId([a, b, c, d, e, f, g, h, ..])) = id else { return false };
+        let id = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        if self.repeats.contains(&id) {
+            return true;
+        }
+        if self.repeats.len() == REPEATS_PER_SENSOR {
+            self.repeats.pop_front();
+        }
+        self.repeats.push_back(id);
+        false
+    }
+
+    /// Takes a reading in, of a moment; says what it changed.
+    pub(crate) fn take(
+        &mut self,
+        sensor: &Sensor,
+        reading: &Reading,
+        at: WallTime,
+        now: GatewayTime,
+        position: Position,
+    ) -> Change {
         if let Some((why, own_word)) = trouble(sensor, reading) {
             // An overload let values go; the sensor itself still speaks.
             if matches!(why, NoData::Overload(_)) {
@@ -105,7 +133,10 @@ impl Memory {
         self.trouble = None;
         self.heard = Some((now, position));
         match reading {
+            // Said late: it tells how things were, not how they are.
+            Reading::Contact(_) if at.after(SAME_MOMENT) < self.contact_at => Change::None,
             Reading::Contact(on) => {
+                self.contact_at = at;
                 let unsure = core::mem::take(&mut self.unsure);
                 match self.contact.replace(*on) {
                     Some(before) if before == *on => Change::None,
@@ -246,6 +277,10 @@ mod tests {
         GatewayTime(second * 1_000_000_000)
     }
 
+    fn wall(second: u64) -> WallTime {
+        WallTime(second as i64 * 1_000_000_000)
+    }
+
     fn measure(value: f64, unit: &str) -> Reading {
         Reading::Measure(Measure { value: Finite::new(value).unwrap(), unit: Unit::new(unit).unwrap(), stable: None })
     }
@@ -254,9 +289,9 @@ mod tests {
     fn a_value_that_cannot_be_is_a_reason_for_silence_until_one_that_can() {
         let scale = sensor(Role::WeightGross, None);
         let mut memory = Memory::default();
-        assert_eq!(memory.take(&scale, &measure(32.0, "t"), at(1), Position(1)), Change::Measured(32_000.0));
+        assert_eq!(memory.take(&scale, &measure(32.0, "t"), wall(1), at(1), Position(1)), Change::Measured(32_000.0));
         for (value, unit) in [(99_999.0, "kg"), (320.0, "kN")] {
-            assert_eq!(memory.take(&scale, &measure(value, unit), at(2), Position(2)), Change::None);
+            assert_eq!(memory.take(&scale, &measure(value, unit), wall(2), at(2), Position(2)), Change::None);
             assert_eq!(
                 memory.health(&scale, at(2)),
                 SensorHealth::Unhealthy(NoData::BadValue, at(2)),
@@ -264,7 +299,7 @@ mod tests {
             );
         }
         assert_eq!(memory.value, Some(32_000.0));
-        memory.take(&scale, &measure(0.0, "kg"), at(3), Position(3));
+        memory.take(&scale, &measure(0.0, "kg"), wall(3), at(3), Position(3));
         assert!(memory.health(&scale, at(3)).is_healthy());
         assert!(!memory.could_speak_since(&scale, at(2), at(4)), "it could not speak at 2 s");
         assert!(memory.could_speak_since(&scale, at(3), at(4)));
@@ -274,7 +309,8 @@ mod tests {
     fn a_counter_that_began_anew_has_counted_what_it_shows() {
         let grant = sensor(Role::Grant, None);
         let mut memory = Memory::default();
-        let mut said = |total, second| memory.take(&grant, &Reading::Count(total), at(second), Position(second));
+        let mut said =
+            |total, second| memory.take(&grant, &Reading::Count(total), wall(second), at(second), Position(second));
         assert_eq!(said(500, 1), Change::None, "the first word is a state");
         assert_eq!(said(502, 2), Change::Stepped(2));
         assert_eq!(said(1, 3), Change::Stepped(1), "the controller restarted and granted once");
@@ -288,11 +324,11 @@ mod tests {
         for (second, on, opened) in
             [(1, true, false), (2, false, false), (3, true, true), (4, false, false), (60, true, false)]
         {
-            let change = one.take(&arm, &Reading::Contact(on), at(second), Position(second));
+            let change = one.take(&arm, &Reading::Contact(on), wall(second), at(second), Position(second));
             assert_eq!(change == Change::Rose, opened, "at {second} s");
         }
         assert_eq!(
-            other.take(&tamper, &Reading::Contact(true), at(1), Position(1)),
+            other.take(&tamper, &Reading::Contact(true), wall(1), at(1), Position(1)),
             Change::Rose,
             "a tamper always counts"
         );

@@ -176,6 +176,32 @@ const RULES: &[RuleKind] = &[
             "only a node's own report of being handled is said, no cabinet door",
         )],
     },
+    RuleKind {
+        kind: "gate.unbooked",
+        rule: "unbooked",
+        uses: &[
+            needs(&[LoopExit], "it sees no vehicle cross"),
+            needs(PLATES, "it does not know whose booking to look for"),
+        ],
+    },
+    RuleKind {
+        kind: "gate.tag-mismatch",
+        rule: "tag-mismatch",
+        uses: &[
+            needs(&[LoopExit], "it sees no vehicle cross"),
+            needs(&[Tag], "no tag is heard"),
+            needs(PLATES, "it does not know whose tag it should be"),
+        ],
+    },
+    RuleKind {
+        kind: "gate.container-mismatch",
+        rule: "container-mismatch",
+        uses: &[
+            needs(&[LoopExit], "it sees no vehicle cross"),
+            needs(&[Container], "no container is read"),
+            needs(PLATES, "it does not know which container it should be"),
+        ],
+    },
 ];
 
 #[cfg(test)]

@@ -2,24 +2,28 @@
 //!
 //! A vehicle enters when the approach loop closes, crosses when the exit loop closes, and has left when the exit loop opens
 //! again. A pulse that follows so closely on the last one that a drawbar or a bouncing contact would do the same is not
-//! another vehicle here; rules that care are told. Reads, weights and grants are given to the vehicle they can belong to.
-//! A lane without an approach loop starts its vehicles at the exit loop. The lane says what happened as [`LaneEvent`]s;
-//! rules make of it what they will.
+//! another vehicle here; rules that care are told. Reads are given to the vehicle they can belong to.
+//! A lane without an approach loop starts its vehicles at the exit loop. The lane says what happened as [`LaneEvent`]s, at
+//! once and in the order of arrival, for rules that cannot wait; what each vehicle *was* is put together in
+//! [`crate::passages`], in the order of when it happened.
 
 use crate::{
     bounds::VEHICLES_PER_LANE,
     health::Change,
+    identity::Known,
+    passages::Passage,
     plates::{self, Read},
 };
 use alloc::{
+    boxed::Box,
     collections::{BTreeSet, VecDeque},
     vec::Vec,
 };
 use core::time::Duration;
 use quaywatch_schemas::{
     GatewayTime, Position, Reading, SensorId, WallTime,
-    observation::{Media, Plate},
-    site::Role,
+    observation::Media,
+    site::{Role, rules},
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,11 +38,6 @@ pub(crate) struct Vehicle {
     crossed: Option<(WallTime, GatewayTime)>,
     pub(crate) left: Option<(WallTime, GatewayTime)>,
     pub(crate) reads: Vec<Read>,
-    /// Last settled gross mass in kilograms, who measured it, and the record.
-    pub(crate) mass: Option<(f64, SensorId, Position)>,
-    pub(crate) granted: Option<(SensorId, Position)>,
-    pub(crate) loops: Vec<(SensorId, Position)>,
-    pub(crate) media: Vec<(SensorId, Media)>,
 }
 
 /// What happened in a lane.
@@ -54,8 +53,8 @@ pub(crate) enum LaneEvent {
     Granted { at: WallTime, gateway: GatewayTime, position: Position, sensor: SensorId, times: u64 },
     /// A plate was read; of a vehicle that is in the lane, if it can be one's.
     Plate { read: Read, vehicle: Option<Position>, media: Option<Media> },
-    /// A vehicle has passed and late evidence has had its time.
-    Passed { vehicle: Vehicle },
+    /// A vehicle has passed, and what is known of it: said as soon as it is sure, again when late words change it.
+    Passed(Box<(Passage, Known)>),
 }
 
 /// The vehicles in one lane.
@@ -64,10 +63,6 @@ pub(crate) struct Lane {
     vehicles: VecDeque<Vehicle>,
     approach: Loops,
     exit: Loops,
-    /// Grants nobody has used yet, oldest first: they come before the vehicle crosses.
-    unused: VecDeque<(GatewayTime, SensorId, Position)>,
-    /// Whose mass the scale shows.
-    on_scale: Option<Position>,
 }
 
 /// All loops at one end of the lane, as one.
@@ -84,6 +79,13 @@ pub(crate) struct Patience {
     pub(crate) settle: Duration,
 }
 
+impl Patience {
+    pub(crate) fn usual() -> Self {
+        let usual = rules::Passage::default();
+        Self { within: usual.within, settle: usual.settle }
+    }
+}
+
 /// One reading as the lane needs it.
 pub(crate) struct Signal<'a> {
     pub(crate) sensor: &'a SensorId,
@@ -93,10 +95,6 @@ pub(crate) struct Signal<'a> {
     pub(crate) at: WallTime,
     pub(crate) gateway: GatewayTime,
     pub(crate) position: Position,
-    pub(crate) media: Option<&'a Media>,
-    pub(crate) has_approach: bool,
-    /// How long a grant can be used.
-    pub(crate) grant_lasts: Duration,
 }
 
 /// A drawbar between truck and trailer opens a loop for well under half a second at walking pace; a bouncing contact for
@@ -107,8 +105,6 @@ const SAME_ARRIVAL_MS: i64 = 1000;
 /// A controller's registers are polled one block after the other: a grant may be read this long after the loop that the
 /// vehicle reached on it.
 pub(crate) const LATE_GRANT: Duration = Duration::from_secs(2);
-/// A small car is 900 kg; less is a person on the plate or drift.
-const LIGHTEST_VEHICLE_KG: f64 = 500.0;
 /// A source's clock is known to about this much: a camera cannot have read a vehicle longer before it came.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 /// A vehicle that stands on the approach loop is waited for so much longer.
@@ -128,9 +124,13 @@ impl Lane {
                 sensor: signal.sensor.clone(),
             }),
             (Role::BarrierOpen, Change::Fell, _) => events.push(LaneEvent::Closed { at: signal.at }),
-            (Role::Grant, change, reading) => self.grant(signal, times_granted(change, reading), events),
-            (Role::PlateFront | Role::PlateRear, _, Reading::Plate(plate)) => self.read(signal, plate, events),
-            (Role::WeightGross, Change::Measured(mass), _) => self.weigh(signal, mass),
+            (Role::Grant, change, reading) => {
+                let times = times_granted(change, reading);
+                if times > 0 {
+                    let (at, gateway, position) = (signal.at, signal.gateway, signal.position);
+                    events.push(LaneEvent::Granted { at, gateway, position, sensor: signal.sensor.clone(), times });
+                }
+            }
             _ => {}
         }
     }
@@ -141,13 +141,9 @@ impl Lane {
     }
 
     /// Lets go of what is due.
-    pub(crate) fn fire(&mut self, now: GatewayTime, patience: Patience, events: &mut Vec<LaneEvent>) {
+    pub(crate) fn fire(&mut self, now: GatewayTime, patience: Patience) {
         while let Some(index) = self.vehicles.iter().position(|vehicle| self.due(vehicle, patience) <= now) {
-            let Some(vehicle) = self.vehicles.remove(index) else { break };
-            // A vehicle that never crossed turned back, or the loop is stuck: no passage.
-            if vehicle.crossed.is_some() {
-                events.push(LaneEvent::Passed { vehicle });
-            }
+            self.vehicles.remove(index);
         }
     }
 
@@ -189,10 +185,6 @@ impl Lane {
             crossed: None,
             left: None,
             reads: Vec::new(),
-            mass: None,
-            granted: None,
-            loops: alloc::vec![(signal.sensor.clone(), signal.position)],
-            media: Vec::new(),
         });
     }
 
@@ -225,13 +217,6 @@ impl Lane {
             return signal.position;
         };
         vehicle.crossed = Some((signal.at, signal.gateway));
-        if vehicle.granted.is_none() {
-            self.unused.retain(|(given, ..)| signal.gateway.since(*given) <= signal.grant_lasts);
-            vehicle.granted = self.unused.pop_front().map(|(_, sensor, position)| (sensor, position));
-        }
-        if !vehicle.loops.iter().any(|(_, position)| *position == signal.position) {
-            vehicle.loops.push((signal.sensor.clone(), signal.position));
-        }
         vehicle.first
     }
 
@@ -245,57 +230,15 @@ impl Lane {
         }
     }
 
-    fn grant(&mut self, signal: &Signal<'_>, times: u64, events: &mut Vec<LaneEvent>) {
-        if times == 0 {
-            return;
-        }
-        for _ in 0..times.min(VEHICLES_PER_LANE as u64) {
-            let source = (signal.sensor.clone(), signal.position);
-            let late = |(_, crossed): (WallTime, GatewayTime)| signal.gateway.since(crossed) <= LATE_GRANT;
-            let crossed_on_it =
-                self.vehicles.iter().rposition(|it| it.granted.is_none() && it.crossed.is_some_and(late));
-            let next = self.vehicles.iter().position(|it| it.granted.is_none() && it.crossed.is_none());
-            match crossed_on_it.or(next).and_then(|index| self.vehicles.get_mut(index)) {
-                Some(vehicle) => vehicle.granted = Some(source),
-                None => {
-                    if self.unused.len() == VEHICLES_PER_LANE {
-                        self.unused.pop_front();
-                    }
-                    self.unused.push_back((signal.gateway, source.0, source.1));
-                }
-            }
-        }
-        events.push(LaneEvent::Granted {
-            at: signal.at,
-            gateway: signal.gateway,
-            position: signal.position,
-            sensor: signal.sensor.clone(),
-            times,
-        });
-    }
-
-    fn read(&mut self, signal: &Signal<'_>, plate: &Plate, events: &mut Vec<LaneEvent>) {
-        // A plate whose key is gone says nothing.
-        let Some(text) = plate.text.as_clear() else { return };
-        let read = Read {
-            text: text.into(),
-            others: plate.candidates.iter().filter_map(|other| other.text.as_clear().map(Into::into)).take(8).collect(),
-            confidence: plate.confidence.map_or(0.7, |confidence| confidence.get()),
-            rear: signal.role == Role::PlateRear,
-            at: signal.at,
-            sensor: signal.sensor.clone(),
-            position: signal.position,
-        };
+    /// Gives a read to the vehicle it can be of.
+    pub(crate) fn read(&mut self, read: Read, media: Option<&Media>, events: &mut Vec<LaneEvent>) {
         let vehicle = if read.rear { self.seen_from_behind(&read) } else { self.seen_from_ahead(&read) };
         let vehicle = vehicle.and_then(|index| self.vehicles.get_mut(index));
         let first = vehicle.as_ref().map(|vehicle| vehicle.first);
         if let Some(vehicle) = vehicle {
             plates::add(&mut vehicle.reads, read.clone());
-            if let Some(media) = signal.media.filter(|_| vehicle.media.len() < 4) {
-                vehicle.media.push((signal.sensor.clone(), media.clone()));
-            }
         }
-        events.push(LaneEvent::Plate { read, vehicle: first, media: signal.media.cloned() });
+        events.push(LaneEvent::Plate { read, vehicle: first, media: media.cloned() });
     }
 
     /// Whose front a camera read: one it was read of before, else the newest that had come by then and still waits, else
@@ -324,34 +267,6 @@ impl Lane {
             Some(0) => crossed().next_back().map(|(index, _)| index),
             Some(best) => crossed().find(|(_, vehicle)| like(vehicle) == best).map(|(index, _)| index),
             None => self.vehicles.iter().position(|vehicle| is_read_of(vehicle, read)),
-        }
-    }
-
-    /// Gives a settled mass to the vehicle that drove onto the scale when it was last empty, until that one has left.
-    fn weigh(&mut self, signal: &Signal<'_>, mass: f64) {
-        // An empty scale says nothing about a vehicle.
-        if mass < LIGHTEST_VEHICLE_KG {
-            self.on_scale = None;
-            return;
-        }
-        let still = self.vehicles.iter().position(|it| Some(it.first) == self.on_scale && it.left.is_none());
-        let unweighed = self.vehicles.iter().position(|it| it.crossed.is_none() && it.mass.is_none());
-        let waiting = self.vehicles.iter().rposition(|it| it.crossed.is_none());
-        let on_exit = self.vehicles.iter().rposition(|it| it.left.is_none());
-        let found = still.or(unweighed).or(waiting).or(on_exit);
-        if found.is_none() && !signal.has_approach {
-            // A lane whose only sign of a vehicle before the exit loop is its scale.
-            self.enter(signal);
-            if let Some(vehicle) = self.vehicles.back_mut() {
-                vehicle.loops.clear();
-            }
-        }
-        let found = found.or(self.vehicles.len().checked_sub(1).filter(|_| !signal.has_approach));
-        let Some(vehicle) = found.and_then(|index| self.vehicles.get_mut(index)) else { return };
-        self.on_scale = Some(vehicle.first);
-        // With its front beyond the exit loop a part of it is off the scale.
-        if vehicle.crossed.is_none() || vehicle.mass.is_none() {
-            vehicle.mass = Some((mass, signal.sensor.clone(), signal.position));
         }
     }
 }

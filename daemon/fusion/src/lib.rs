@@ -14,6 +14,8 @@
 //! | add a rule | one file in `rules/`, one line in `rules/mod.rs` |
 //! | know why something was said | [`quaywatch_schemas::situation::Evidence`], made in `evidence.rs` |
 //! | know when an absence counts | `health.rs` |
+//! | know when something was | `source_time.rs` |
+//! | know which vehicle it was | `passages.rs`, then `identity.rs` |
 //!
 //! **Fusion knows no protocol, no recipient, no clock and no file: time is the stamp of the record it is given.**
 #![no_std]
@@ -26,8 +28,11 @@ pub mod bounds;
 mod engine;
 mod evidence;
 mod health;
+mod identity;
+mod index;
 mod kinds;
 mod lane;
+mod passages;
 mod plates;
 mod references;
 mod rules;

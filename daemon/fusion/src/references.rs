@@ -1,11 +1,18 @@
 //! What systems of record state. Stale is unknown: a booking list from yesterday must not accuse anybody.
+//!
+//! Bookings are found by what points to them: a plate that is at most two letters off, a tag, a driver's credential, a
+//! container. A plate of two errors has at least one of its three parts right (pigeonhole), so looking the parts up finds
+//! every candidate without reading the list.
 
-use crate::bounds::REFERENCES;
-use alloc::{collections::BTreeMap, string::String};
+use crate::{bounds::REFERENCES, plates::Letters};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use quaywatch_schemas::{
     FeedId, Reference, Site, WallTime, ZoneId,
     reference::{Booking, Fact, References},
+    sealed::Handle,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +20,46 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Statements {
     feeds: BTreeMap<FeedId, Feed>,
+    /// Made from the feeds.
+    #[serde(skip)]
+    index: BookingIndex,
 }
+
+/// Where bookings are, by what points to them. Numbers are places in `keys`.
+#[derive(Debug, Clone, Default)]
+struct BookingIndex {
+    keys: Vec<(FeedId, String)>,
+    /// Only ever asked for one key, and the numbers of an entry are in order: no order of entries decides anything.
+    by_part: HashMap<Part, Vec<u32>, FixedState>,
+    by_tag: BTreeMap<String, Vec<u32>>,
+    by_driver: BTreeMap<Handle, Vec<u32>>,
+    by_container: BTreeMap<Letters, Vec<u32>>,
+    count: BTreeMap<FeedId, usize>,
+}
+
+/// A third of a plate: how long the plate is, which third, and its letters.
+type Part = (u8, u8, [u8; 6]);
+
+/// The bookings that hold at a moment in a zone.
+pub(crate) struct List<'a> {
+    statements: &'a Statements,
+    site: &'a Site,
+    zone: &'a ZoneId,
+    at: WallTime,
+    size: usize,
+}
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Booked<'a> {
+    pub(crate) number: usize,
+    pub(crate) booking: &'a Booking,
+}
+
+/// Errors a read may have and still point to a booking.
+const MOST_EDITS: usize = 2;
+/// The nearest so many bookings compete for a read.
+const CANDIDATES: usize = 16;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Feed {
@@ -43,21 +89,47 @@ impl Statements {
                 feed.statements.insert(statement.key.clone(), statement.clone());
             }
         }
+        self.index_anew();
     }
 
-    /// Bookings that hold at a moment in a zone, from feeds that are not stale.
-    pub(crate) fn bookings<'a>(
-        &'a self,
-        site: &'a Site,
-        zone: &'a ZoneId,
-        at: WallTime,
-    ) -> impl Iterator<Item = (&'a Booking, WallTime)> + 'a {
-        self.fresh(site, at).filter_map(move |(reference, as_of)| match &reference.fact {
-            Fact::Booking(booking) if booking.zones.is_empty() || booking.zones.contains(zone) => {
-                Some((booking, as_of))
+    /// Makes the index anew: after a feed said something, and after a snapshot.
+    pub(crate) fn index_anew(&mut self) {
+        let mut index = BookingIndex::default();
+        for (id, feed) in &self.feeds {
+            for (key, statement) in &feed.statements {
+                if let Fact::Booking(booking) = &statement.fact {
+                    index.add(id, key, booking);
+                }
             }
+        }
+        self.index = index;
+    }
+
+    /// The bookings that hold at a moment in a zone, from feeds that are not stale.
+    pub(crate) fn booked<'a>(&'a self, site: &'a Site, zone: &'a ZoneId, at: WallTime) -> List<'a> {
+        let fresh = self.index.count.iter().filter(|(id, _)| self.is_fresh_feed(id, site, at));
+        let size = fresh.map(|(_, count)| count).sum();
+        List { statements: self, site, zone, at, size }
+    }
+
+    /// Whose tag it is, whatever the list says of when and where.
+    pub(crate) fn owner_of_tag(&self, tag: &str) -> Option<&Booking> {
+        let number = self.index.by_tag.get(tag)?.first()?;
+        self.booking(*number as usize).map(|(booking, _, _)| booking)
+    }
+
+    fn booking(&self, number: usize) -> Option<(&Booking, &FeedId, &Reference)> {
+        let (id, key) = self.index.keys.get(number)?;
+        let statement = self.feeds.get(id)?.statements.get(key)?;
+        match &statement.fact {
+            Fact::Booking(booking) => Some((booking, id, statement)),
             _ => None,
-        })
+        }
+    }
+
+    fn is_fresh_feed(&self, id: &FeedId, site: &Site, at: WallTime) -> bool {
+        let feed = self.feeds.get(id);
+        feed.is_some_and(|feed| site.feeds.get(id).is_some_and(|max_age| is_fresh(feed.as_of, at, *max_age)))
     }
 
     /// Whether a feed that is not stale says that work is allowed in a zone.
@@ -67,18 +139,112 @@ impl Statements {
     }
 
     fn fresh<'a>(&'a self, site: &'a Site, at: WallTime) -> impl Iterator<Item = (&'a Reference, WallTime)> + 'a {
-        let feeds = self
-            .feeds
-            .iter()
-            .filter(move |(id, feed)| site.feeds.get(*id).is_some_and(|max_age| is_fresh(feed.as_of, at, *max_age)));
+        let feeds = self.feeds.iter().filter(move |(id, _)| self.is_fresh_feed(id, site, at));
         feeds.flat_map(move |(_, feed)| {
-            let holding = feed.statements.values().filter(move |statement| {
-                statement.valid_from.is_none_or(|from| from <= at)
-                    && statement.valid_until.is_none_or(|until| at <= until)
-            });
+            let holding = feed.statements.values().filter(move |statement| holds(statement, at));
             holding.map(move |statement| (statement, feed.as_of))
         })
     }
+}
+
+impl BookingIndex {
+    fn add(&mut self, feed: &FeedId, key: &str, booking: &Booking) {
+        let number = self.keys.len() as u32;
+        self.keys.push((feed.clone(), key.into()));
+        *self.count.entry(feed.clone()).or_default() += 1;
+        if let Some(plate) = booking.plate.as_clear() {
+            let letters = Letters::of(plate);
+            for third in 0..3 {
+                if let Some(part) = part(letters.as_bytes().len(), third, letters.as_bytes(), 0) {
+                    self.by_part.entry(part).or_default().push(number);
+                }
+            }
+        }
+        if let Some(tag) = booking.tag.as_ref().and_then(|tag| tag.as_clear()) {
+            self.by_tag.entry(tag.into()).or_default().push(number);
+        }
+        if let Some(driver) = booking.driver.as_ref().and_then(|driver| driver.handle) {
+            self.by_driver.entry(driver).or_default().push(number);
+        }
+        for code in booking.containers.iter().filter_map(|code| code.as_clear()) {
+            self.by_container.entry(Letters::of(code)).or_default().push(number);
+        }
+    }
+}
+
+/// The part of a text that would be a third of a plate of some length, if so many letters were added or lost before it.
+fn part(length: usize, third: usize, text: &[u8], shift: isize) -> Option<Part> {
+    let (from, until) = (length * third / 3, length * (third + 1) / 3);
+    let (from, until) = (from.checked_add_signed(shift)?, until.checked_add_signed(shift)?);
+    let text = text.get(from..until).filter(|part| !part.is_empty())?;
+    let mut letters = [0; 6];
+    letters.get_mut(..text.len())?.copy_from_slice(text);
+    Some((length as u8, third as u8, letters))
+}
+
+impl<'a> List<'a> {
+    /// How many there are, about: those of other zones and hours are counted too.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Those whose plate is at most two letters off, nearest first.
+    pub(crate) fn near(&self, read: &Letters) -> Vec<Booked<'a>> {
+        let index = &self.statements.index;
+        let text = read.as_bytes();
+        let mut numbers: Vec<u32> = Vec::new();
+        for length in text.len().saturating_sub(MOST_EDITS)..=text.len() + MOST_EDITS {
+            for third in 0..3 {
+                for shift in -(MOST_EDITS as isize)..=MOST_EDITS as isize {
+                    let found = part(length, third, text, shift).and_then(|part| index.by_part.get(&part));
+                    numbers.extend(found.into_iter().flatten());
+                }
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut near: Vec<(usize, Booked<'a>)> = numbers
+            .into_iter()
+            .filter_map(|number| self.holding(number))
+            .filter_map(|booked| {
+                let edits = Letters::of(booked.booking.plate.as_clear()?).edits(read);
+                (edits <= MOST_EDITS).then_some((edits, booked))
+            })
+            .collect();
+        near.sort_by_key(|(edits, booked)| (*edits, booked.number));
+        near.into_iter().take(CANDIDATES).map(|(_, booked)| booked).collect()
+    }
+
+    /// Those that name a tag.
+    pub(crate) fn with_tag(&self, tag: &str) -> impl Iterator<Item = Booked<'a>> {
+        self.all(self.statements.index.by_tag.get(tag))
+    }
+
+    /// Those whose driver will show a credential.
+    pub(crate) fn with_driver(&self, driver: Handle) -> impl Iterator<Item = Booked<'a>> {
+        self.all(self.statements.index.by_driver.get(&driver))
+    }
+
+    /// Those that name a container.
+    pub(crate) fn with_container(&self, code: &Letters) -> impl Iterator<Item = Booked<'a>> {
+        self.all(self.statements.index.by_container.get(code))
+    }
+
+    fn all(&self, numbers: Option<&'a Vec<u32>>) -> impl Iterator<Item = Booked<'a>> {
+        numbers.into_iter().flatten().filter_map(|number| self.holding(*number)).take(CANDIDATES)
+    }
+
+    fn holding(&self, number: u32) -> Option<Booked<'a>> {
+        let statements = self.statements;
+        let (booking, feed, statement) = statements.booking(number as usize)?;
+        let here = booking.zones.is_empty() || booking.zones.contains(self.zone);
+        let fresh = statements.is_fresh_feed(feed, self.site, self.at);
+        (here && fresh && holds(statement, self.at)).then_some(Booked { number: number as usize, booking })
+    }
+}
+
+fn holds(statement: &Reference, at: WallTime) -> bool {
+    statement.valid_from.is_none_or(|from| from <= at) && statement.valid_until.is_none_or(|until| at <= until)
 }
 
 /// A list from the future is as little worth as an old one: its clock is wrong, so its age is unknown.

@@ -23,6 +23,8 @@ pub(super) const KIND: Kind = Kind {
     version: "1.0",
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.barrier_forced.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |_| false,
+    hears_lane: true,
 };
 
 /// What is remembered of one arm.
@@ -143,7 +145,7 @@ impl BarrierForced {
         draft.severity = Severity::Severe;
         draft.answer_within = Some(Duration::from_secs(180));
         draft.said(here, &opening.sensor, &[opening.position], Phrase::words("left its closed position"), 3.0);
-        for (sensor, _) in here.site.sensors_with(here.zone_id, Role::Grant) {
+        for (sensor, _) in here.sensors_with(Role::Grant) {
             draft.absent(here, sensor, Phrase::words("no grant, although it could have said so"), 3.0);
         }
         draft.facts = vec![

@@ -27,6 +27,8 @@ pub(super) const KIND: Kind = Kind {
     version: "1.0",
     fits: |_| true,
     mode: |site, zone| site.rules.blinded_before_access.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |_| true,
+    hears_lane: false,
 };
 
 /// Who is blind in one zone. One entry per sensor: bounded by the site file.
@@ -122,7 +124,7 @@ impl BlindedBeforeAccess {
         let within = rule.map(|rule| rule.settings.clone()).unwrap_or_default().within;
         let mut lately = self.blind.clone();
         for role in SEEING {
-            for (sensor, _) in here.site.sensors_with(here.zone_id, role) {
+            for (sensor, _) in here.sensors_with(role) {
                 if let SensorHealth::Unhealthy(NoData::Silent, since) = here.health(sensor) {
                     let silent = Blind { at: since, wall: here.wall(since), position: None, covered: false };
                     lately.entry(sensor.clone()).or_insert(silent);

@@ -35,14 +35,14 @@ impl Here<'_> {
 
     /// The wind in m/s and who measures it: in this zone if it is measured here, else anywhere on the site.
     pub(super) fn wind(&self) -> Option<(f64, &SensorId)> {
-        let here_first = self.site.sensors_with(self.zone_id, Role::WindSpeed).map(|(id, _)| id);
-        let anywhere = self.site.sensors.iter().filter(|(_, spec)| spec.role == Role::WindSpeed).map(|(id, _)| id);
+        let here_first = self.sensors_with(Role::WindSpeed).map(|(id, _)| id);
+        let anywhere = self.sensors.index.with_role(Role::WindSpeed);
         let mut healthy = here_first.chain(anywhere).filter(|id| self.health(id).is_healthy());
         healthy.find_map(|id| Some((self.sensors.get(id)?.value?, id)))
     }
 
     /// Whether a healthy sensor watches the zone for people or vehicles.
     pub(super) fn somebody_looks(&self) -> bool {
-        self.site.sensors_of(self.zone_id).any(|(id, spec)| watches(spec.role) && self.health(id).is_healthy())
+        self.look().sensors_here().any(|(id, spec)| watches(spec.role) && self.health(id).is_healthy())
     }
 }

@@ -5,14 +5,17 @@
 //! nothing about who is told.
 
 mod conditions;
+mod per_passage;
+mod residuals;
 
 use crate::{
     evidence::{Draft, situation},
     health::{Change, Memory, SensorHealth},
+    index::Index,
     lane::LaneEvent,
     references::Statements,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 use quaywatch_schemas::{
     GatewayTime, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
     observation::Media,
@@ -32,6 +35,10 @@ pub(crate) struct Kind {
     pub(crate) fits: fn(ZoneKind) -> bool,
     /// The mode it runs in, in a zone, if it runs there.
     pub(crate) mode: fn(&Site, &ZoneId) -> Option<Mode>,
+    /// Sensors of which roles it is shown the readings of.
+    pub(crate) hears: fn(Role) -> bool,
+    /// Whether it is shown what happens in the lane.
+    pub(crate) hears_lane: bool,
 }
 
 /// The machine of one rule in one zone.
@@ -49,7 +56,7 @@ pub(crate) trait Rule {
 /// What a rule is shown.
 pub(crate) enum Seen<'a> {
     /// A reading of one of the zone's sensors.
-    Reading(Signal<'a>),
+    Reading(&'a Signal<'a>),
     /// What happened in the zone's lane.
     Lane(&'a LaneEvent),
 }
@@ -61,8 +68,24 @@ pub(crate) struct Signal<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) change: Change,
     pub(crate) at: WallTime,
+    /// By how many nanoseconds its clock was found set.
+    pub(crate) stepped_by: Option<i64>,
     pub(crate) position: Position,
     pub(crate) media: Option<&'a Media>,
+}
+
+/// What is remembered of the site's sensors, and who is where.
+#[derive(Clone, Copy)]
+pub(crate) struct Sensors<'a> {
+    pub(crate) memories: &'a [Memory],
+    pub(crate) index: &'a Index,
+    pub(crate) zone: u32,
+}
+
+impl<'a> Sensors<'a> {
+    pub(crate) fn get(&self, sensor: &SensorId) -> Option<&'a Memory> {
+        self.index.sensor(sensor).and_then(|number| self.memories.get(number))
+    }
 }
 
 /// Where and when a rule looks.
@@ -71,7 +94,7 @@ pub(crate) struct Look<'a> {
     pub(crate) now: GatewayTime,
     pub(crate) site: &'a Site,
     pub(crate) zone_id: &'a ZoneId,
-    pub(crate) sensors: &'a BTreeMap<SensorId, Memory>,
+    pub(crate) sensors: Sensors<'a>,
 }
 
 /// Where and when a rule speaks.
@@ -80,7 +103,7 @@ pub(crate) struct Here<'a> {
     pub(crate) site: &'a Site,
     pub(crate) zone_id: &'a ZoneId,
     pub(crate) zone: &'a Zone,
-    pub(crate) sensors: &'a BTreeMap<SensorId, Memory>,
+    pub(crate) sensors: Sensors<'a>,
     pub(crate) statements: &'a Statements,
     pub(crate) rule: &'static Kind,
     pub(crate) mode: Mode,
@@ -112,7 +135,7 @@ impl Here<'_> {
 
     /// The zone's sensors of a role that could not have spoken, why and since when.
     pub(crate) fn unhealthy(&self, role: Role) -> Vec<(SensorId, NoData, Option<WallTime>)> {
-        let all = self.site.sensors_with(self.zone_id, role);
+        let all = self.sensors_with(role);
         all.filter_map(|(sensor, _)| match self.health(sensor) {
             SensorHealth::Healthy => None,
             SensorHealth::NeverHeard => Some((sensor.clone(), NoData::Silent, None)),
@@ -128,8 +151,13 @@ impl Here<'_> {
             let memory = self.sensors.get(id).filter(|memory| memory.could_speak_since(spec, from, self.now));
             memory.map(|_| id.clone())
         };
-        let all: Option<Vec<SensorId>> = self.site.sensors_with(self.zone_id, role).map(could).collect();
+        let all: Option<Vec<SensorId>> = self.sensors_with(role).map(could).collect();
         all.filter(|all| !all.is_empty())
+    }
+
+    /// The zone's sensors of a role, in name order.
+    pub(crate) fn sensors_with(&self, role: Role) -> impl Iterator<Item = (&SensorId, &Sensor)> {
+        self.look().sensors_with(role)
     }
 
     pub(crate) fn put_out(&mut self, id: SituationId, revision: u32, phase: Phase, draft: Draft) {
@@ -138,7 +166,19 @@ impl Here<'_> {
     }
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    /// The zone's sensors of a role, in name order.
+    pub(crate) fn sensors_with(&self, role: Role) -> impl Iterator<Item = (&'a SensorId, &'a Sensor)> + use<'a> {
+        let (site, index) = (self.site, self.sensors.index);
+        index.with(self.sensors.zone, role).filter_map(move |id| site.sensors.get_key_value(id))
+    }
+
+    /// All sensors of the zone.
+    pub(crate) fn sensors_here(&self) -> impl Iterator<Item = (&'a SensorId, &'a Sensor)> + use<'a> {
+        let (site, index) = (self.site, self.sensors.index);
+        index.of_zone(self.sensors.zone).filter_map(move |id| site.sensors.get_key_value(id))
+    }
+
     pub(crate) fn health(&self, sensor: &SensorId) -> SensorHealth {
         match (self.site.sensors.get(sensor), self.sensors.get(sensor)) {
             (Some(spec), Some(memory)) => memory.health(spec, self.now),
@@ -195,4 +235,7 @@ rules! {
     sensor_silent::SensorSilent,
     blinded_before_access::BlindedBeforeAccess,
     node_tamper::NodeTamper,
+    unbooked::Unbooked,
+    tag_mismatch::TagMismatch,
+    container_mismatch::ContainerMismatch,
 }

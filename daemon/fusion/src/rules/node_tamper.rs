@@ -22,6 +22,8 @@ pub(super) const KIND: Kind = Kind {
     version: "1.0",
     fits: |_| true,
     mode: |site, zone| site.rules.node_tamper.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |_| true,
+    hears_lane: false,
 };
 
 /// What was handled in one zone. One entry per sensor: bounded by the site file.

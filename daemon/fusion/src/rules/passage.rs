@@ -1,39 +1,53 @@
 //! Passage: one vehicle went through one lane, which it was, and on what grant.
 //!
-//! Said once, when the vehicle has left and late reads have had their time. It is the quiet case that every other gate rule
-//! is measured against, so its severity is minor and no answer is asked for.
+//! Said as soon as it is sure that something passed: by then nearly everything is heard. Late words revise it, and it closes
+//! when they have had their time. It is the quiet case that every other gate rule is measured against, so its severity is
+//! minor and no answer is asked for.
 
-use super::{Here, Kind, Look, Rule, Seen};
-use crate::{
-    evidence::{Draft, Life},
-    lane::{LaneEvent, Vehicle},
-    plates::{self, Posterior, Read},
+use super::{
+    Here, Kind, Look, Rule, Seen,
+    per_passage::{self, PerPassage, quote_cameras},
 };
-use alloc::{format, vec, vec::Vec};
+use crate::{
+    evidence::Draft,
+    identity::{self, Known, Posterior},
+    lane::LaneEvent,
+    passages::Passage as Passed,
+    plates::Read,
+};
+use alloc::{format, vec::Vec};
 use quaywatch_schemas::{
     FieldClass, GatewayTime, Private, SensorId, WallTime,
     site::{Role, ZoneKind},
-    situation::{Alternative, IdentityKind, Phrase, Severity, Subject, SubjectIdentity, Urgency},
+    situation::{Alternative, Phrase, Severity, Urgency},
 };
 use serde::{Deserialize, Serialize};
 
 pub(super) const KIND: Kind = Kind {
     kind: "gate.passage",
-    version: "1.0",
+    version: "2.0",
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.passage.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |_| false,
+    hears_lane: true,
 };
 
-/// Keeps nothing: the lane does.
+/// What was said of passages that are not final.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Passage {}
+pub(crate) struct Passage {
+    said: PerPassage,
+}
+
+/// Less sure than this that anything passed, and it is not said.
+const LEAST: f64 = 0.5;
 
 impl Rule for Passage {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
-        if let Seen::Lane(LaneEvent::Passed { vehicle }) = seen {
-            let draft = draft(vehicle, here);
-            Life::at_once(here, vehicle.first, draft);
-        }
+        let Seen::Lane(LaneEvent::Passed(passed)) = seen else { return };
+        let (passage, known) = &**passed;
+        let draft = passage.exit.is_some().then(|| draft(passage, known, here));
+        let withdrawn = ("The loop's pulse was too short for a vehicle.", "Nothing passed.");
+        self.said.say(here, passage, draft, LEAST, withdrawn);
     }
 
     fn fire(&mut self, _: &mut Here<'_>) {}
@@ -41,48 +55,75 @@ impl Rule for Passage {
     fn next_due(&self, _: &Look<'_>) -> Option<GatewayTime> {
         None
     }
+
+    fn stop(&mut self, here: &mut Here<'_>) {
+        self.said.stop(here);
+    }
 }
 
-fn draft(vehicle: &Vehicle, here: &mut Here<'_>) -> Draft {
-    let plate = identify(&vehicle.reads, vehicle.entered, here);
+fn draft(passage: &Passed, known: &Known, here: &Here<'_>) -> Draft {
     // Two loops and a grant on one controller together reach what a failure domain may prove.
     let mut draft = Draft::new(
         Phrase::words("a vehicle passed"),
-        Phrase::words(assessment(vehicle, here)),
+        Phrase::words(assessment(passage, here)),
         0.1,
-        vehicle.entered,
+        passage.entered(),
     );
     draft.severity = Severity::Minor;
     draft.urgency = Urgency::Past;
-    draft.until = vehicle.left.map(|(at, _)| at);
-    for (sensor, position) in &vehicle.loops {
-        draft.said(here, sensor, &[*position], Phrase::words("a vehicle"), 2.5);
+    draft.until = passage.left;
+    for pulse in passage.approach.iter().chain(&passage.exit) {
+        draft.said(here, &pulse.sensor, &pulse.positions, Phrase::words("a vehicle"), 2.5);
     }
-    if let Some((sensor, position)) = &vehicle.granted {
+    if let Some((sensor, position, _)) = &passage.granted {
         draft.said(here, sensor, &[*position], Phrase::words("passage granted"), 1.0);
     }
-    let granted = if vehicle.granted.is_some() { " on a grant" } else { "" };
+    let granted = if passage.granted.is_some() { " on a grant" } else { "" };
     draft.facts.push(
         Phrase::words(format!("A vehicle passed{granted}"))
-            .detail(FieldClass::Method, Phrase::words(" from ").at(vehicle.entered))
+            .detail(FieldClass::Method, Phrase::words(" from ").at(passage.entered()))
             .then("."),
     );
-    if let Some((mass, sensor, position)) = &vehicle.mass {
-        draft.said(here, sensor, &[*position], Phrase::words(format!("{mass:.0} kg")), 1.5);
-        draft.facts.push(Phrase::words(format!("It weighed {mass:.0} kg.")));
+    if let Some(mass) = &passage.mass {
+        draft.said(here, &mass.sensor, &[mass.position], Phrase::words(format!("{:.0} kg", mass.kg)), 1.5);
+        draft.facts.push(Phrase::words(format!("It weighed {:.0} kg.", mass.kg)));
     }
-    if let Some(plate) = &plate {
-        say_plate(vehicle, plate, here, &mut draft);
+    let mut cameras: Vec<&SensorId> = passage.reads.iter().map(|read| &read.sensor).collect();
+    cameras.sort();
+    cameras.dedup();
+    quote_cameras(&mut draft, here, passage, cameras.len() as f64);
+    for (sensor, position, code) in &passage.codes {
+        let said = Phrase::words("container ").value(FieldClass::QuasiIdentity, Private::clear(code.text.clone()));
+        draft.said(here, sensor, &[*position], said, 1.0 / passage.codes.len() as f64);
     }
-    draft.note_missing(here, &[Role::LoopApproach, Role::PlateFront, Role::PlateRear, Role::WeightGross, Role::Grant]);
-    draft.subjects.push(subject("vehicle", vehicle, plate.as_ref()));
-    draft.media = vehicle.media.clone();
+    for (sensor, position, tag) in &passage.tags {
+        let said = Phrase::words("tag ").value(FieldClass::QuasiIdentity, Private::clear(tag.id.clone()));
+        draft.said(here, sensor, &[*position], said, 0.5 / passage.tags.len() as f64);
+    }
+    for (other, probability) in known.plate.iter().flat_map(|plate| &plate.others) {
+        let text = Phrase::words("the plate is ").value(FieldClass::QuasiIdentity, Private::clear(other.clone()));
+        draft.alternatives.push(Alternative { text, probability: *probability });
+    }
+    draft.note_missing(
+        here,
+        &[
+            Role::LoopApproach,
+            Role::PlateFront,
+            Role::PlateRear,
+            Role::Container,
+            Role::Tag,
+            Role::WeightGross,
+            Role::Grant,
+        ],
+    );
+    draft.subjects.push(per_passage::subject("vehicle", passage, known));
+    draft.media = passage.media.clone();
     draft
 }
 
-fn assessment(vehicle: &Vehicle, here: &Here<'_>) -> &'static str {
-    let grants = here.site.sensors_with(here.zone_id, Role::Grant).next().is_some();
-    match vehicle.granted {
+fn assessment(passage: &Passed, here: &Here<'_>) -> &'static str {
+    let grants = here.sensors_with(Role::Grant).next().is_some();
+    match passage.granted {
         Some(_) => "A vehicle passed on a grant.",
         None if !grants => "A vehicle passed.",
         None if here.unhealthy(Role::Grant).is_empty() => "A vehicle passed; no grant for it was seen.",
@@ -90,27 +131,9 @@ fn assessment(vehicle: &Vehicle, here: &Here<'_>) -> &'static str {
     }
 }
 
-fn say_plate(vehicle: &Vehicle, plate: &Posterior, here: &Here<'_>, draft: &mut Draft) {
-    for sensor in read_by(&vehicle.reads) {
-        let reads = || vehicle.reads.iter().filter(|read| read.sensor == sensor);
-        let positions: Vec<_> = reads().map(|read| read.position).collect();
-        // Each camera is quoted with its own read: who may have this one only must not learn what another read.
-        let Some(best) = reads().reduce(|best, read| if read.confidence > best.confidence { read } else { best }) else {
-            continue;
-        };
-        let said = Phrase::words("plate ").value(FieldClass::QuasiIdentity, Private::clear(best.text.clone()));
-        draft.said(here, &sensor, &positions, said, 1.0);
-    }
-    for (other, probability) in &plate.others {
-        let text = Phrase::words("the plate is ").value(FieldClass::QuasiIdentity, Private::clear(other.clone()));
-        draft.alternatives.push(Alternative { text, probability: *probability });
-    }
-}
-
 /// Which plate reads are of, with the bookings that held here at a moment.
 pub(super) fn identify(reads: &[Read], at: WallTime, here: &Here<'_>) -> Option<Posterior> {
-    let bookings = here.statements.bookings(here.site, here.zone_id, at);
-    plates::posterior(reads, bookings.filter_map(|(booking, _)| booking.plate.as_clear()))
+    identity::of_reads(reads, at, here.statements, here.site, here.zone_id)
 }
 
 /// Who read, in name order.
@@ -119,16 +142,4 @@ pub(super) fn read_by(reads: &[Read]) -> Vec<SensorId> {
     read_by.sort();
     read_by.dedup();
     read_by
-}
-
-/// A vehicle as a subject.
-pub(super) fn subject(role: &str, vehicle: &Vehicle, plate: Option<&Posterior>) -> Subject {
-    let identities = plate.map(|plate| SubjectIdentity {
-        kind: IdentityKind::Plate,
-        value: Private::clear(plate.best.clone()),
-        probability: plate.probability,
-        alternatives: plate.others.iter().map(|(other, _)| Private::clear(other.clone())).collect(),
-        read_by: read_by(&vehicle.reads),
-    });
-    Subject { role: role.into(), identities: identities.map_or_else(Vec::new, |identity| vec![identity]) }
 }

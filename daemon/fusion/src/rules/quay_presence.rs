@@ -27,6 +27,8 @@ pub(super) const KIND: Kind = Kind {
         matches!(kind, ZoneKind::Quay | ZoneKind::Berth | ZoneKind::Fence | ZoneKind::Yard | ZoneKind::Waterside)
     },
     mode: |site, zone| site.rules.quay_presence.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |role| ROLES.contains(&role),
+    hears_lane: false,
 };
 
 /// What is believed of one zone.
@@ -176,7 +178,7 @@ impl QuayPresence {
             draft.said(here, sensor, &[word.position], Phrase::words(word.said.clone()), weight);
         }
         for role in ROLES {
-            for (sensor, spec) in here.site.sensors_with(here.zone_id, role) {
+            for (sensor, spec) in here.sensors_with(role) {
                 let silent = here.health(sensor).is_healthy() && !self.words.contains_key(sensor);
                 // A camera says what it does not see in its frames; of others silence is the only word.
                 if silent && role != Role::PresenceCamera {

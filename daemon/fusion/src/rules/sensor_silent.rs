@@ -22,12 +22,16 @@ pub(super) const KIND: Kind = Kind {
     version: "1.0",
     fits: |_| true,
     mode: |site, zone| site.rules.sensor_silent.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |_| true,
+    hears_lane: false,
 };
 
 /// Which of the zone's sensors are silent. One entry per sensor: bounded by the site file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SensorSilent {
     silent: BTreeMap<SensorId, Silent>,
+    /// Nothing is due before this. What sensors say only puts it off, so it is found anew when it comes, not at each word.
+    look_at: Option<GatewayTime>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,11 +50,16 @@ impl Rule for SensorSilent {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         if let Seen::Reading(signal) = seen {
             self.judge(signal.sensor, here);
+            let due = due_at(&here.look(), signal.sensor).filter(|_| !self.silent.contains_key(signal.sensor));
+            if let Some(due) = due.filter(|due| self.look_at.is_none_or(|at| *due < at)) {
+                self.look_at = Some(due);
+            }
         }
     }
 
     fn fire(&mut self, here: &mut Here<'_>) {
-        let sensors = here.site.sensors_of(here.zone_id).map(|(id, _)| id);
+        let look = here.look();
+        let sensors = look.sensors_here().map(|(id, _)| id);
         let due: vec::Vec<SensorId> = sensors
             .filter(|id| !self.silent.contains_key(*id) && due_at(&here.look(), id).is_some_and(|at| at <= here.now))
             .cloned()
@@ -58,11 +67,11 @@ impl Rule for SensorSilent {
         for sensor in due {
             self.judge(&sensor, here);
         }
+        self.look_at = self.first_due(&here.look());
     }
 
     fn next_due(&self, look: &Look<'_>) -> Option<GatewayTime> {
-        let quiet = look.site.sensors_of(look.zone_id).filter(|(id, _)| !self.silent.contains_key(*id));
-        quiet.filter_map(|(id, _)| due_at(look, id)).min()
+        self.look_at.or_else(|| self.first_due(look))
     }
 
     fn stop(&mut self, here: &mut Here<'_>) {
@@ -74,6 +83,11 @@ impl Rule for SensorSilent {
 }
 
 impl SensorSilent {
+    fn first_due(&self, look: &Look<'_>) -> Option<GatewayTime> {
+        let quiet = look.sensors_here().filter(|(id, _)| !self.silent.contains_key(*id));
+        quiet.filter_map(|(id, _)| due_at(look, id)).min()
+    }
+
     fn judge(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
         let Some(memory) = here.sensors.get(sensor) else { return };
         if due_at(&here.look(), sensor).is_none_or(|at| at > here.now) {

@@ -32,6 +32,8 @@ pub(super) const KIND: Kind = Kind {
     version: "1.0",
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.tailgating.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |_| false,
+    hears_lane: true,
 };
 
 /// What is remembered of one lane.
@@ -441,7 +443,7 @@ fn subject(role: &str, reads: &[&Read], at: WallTime, here: &Here<'_>) -> Subjec
 }
 
 fn arm(here: &Here<'_>) -> Arm {
-    let mut arms = here.site.sensors_with(here.zone_id, Role::BarrierOpen).map(|(id, _)| id);
+    let mut arms = here.sensors_with(Role::BarrierOpen).map(|(id, _)| id);
     let Some(sensor) = arms.next() else { return Arm::Unknown };
     let state = here.sensors.get(sensor).filter(|_| here.health(sensor).is_healthy()).and_then(|memory| memory.contact);
     match state {

@@ -1,0 +1,99 @@
+//! Edges of contacts in the order of when they were, and the pulses they make.
+
+use crate::bounds::EDGES_PER_LOOP;
+use alloc::{collections::VecDeque, vec::Vec};
+use quaywatch_schemas::{Position, SensorId, WallTime};
+use serde::{Deserialize, Serialize};
+
+/// The edges of all contacts at one place, as one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Edges {
+    /// Oldest first; at the bound the oldest goes.
+    edges: VecDeque<Edge>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Edge {
+    at: WallTime,
+    on: bool,
+    sensor: SensorId,
+    position: Position,
+}
+
+/// From closing to opening.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pulse {
+    pub(crate) on: WallTime,
+    pub(crate) off: Option<WallTime>,
+    pub(crate) sensor: SensorId,
+    pub(crate) positions: Vec<Position>,
+}
+
+/// A drawbar between truck and trailer opens a loop for well under half a second at walking pace; a bouncing contact for
+/// less. A second vehicle this close can only be told by its plate.
+const SAME_NANOS: i64 = 500_000_000;
+
+impl Edges {
+    /// Notes that a contact was so at a moment. Says whether that can change a pulse: a contact that is polled says the same
+    /// many times, and a repeat matters only if an edge before it comes late.
+    pub(super) fn take(&mut self, at: WallTime, on: bool, sensor: &SensorId, position: Position) -> bool {
+        let place = self.edges.iter().rposition(|edge| edge.at <= at).map_or(0, |place| place + 1);
+        let last = place == self.edges.len();
+        let before = self.edges.iter().take(place).rev().find(|edge| edge.sensor == *sensor).map(|edge| edge.on);
+        self.edges.insert(place, Edge { at, on, sensor: sensor.clone(), position });
+        if self.edges.len() > EDGES_PER_LOOP {
+            self.edges.pop_front();
+        }
+        !last || before != Some(on)
+    }
+
+    /// Pulses, oldest first: from when any of the contacts is closed until all are open again. Pulses that follow each other
+    /// so closely that they are one vehicle's are one pulse.
+    pub(super) fn pulses(&self) -> Vec<Pulse> {
+        let mut pulses: Vec<Pulse> = Vec::new();
+        let mut closed: Vec<&SensorId> = Vec::new();
+        for edge in &self.edges {
+            let known = closed.iter().position(|sensor| **sensor == edge.sensor);
+            match (edge.on, known) {
+                (true, None) => {
+                    let free = closed.is_empty();
+                    closed.push(&edge.sensor);
+                    if !free {
+                        continue;
+                    }
+                    match pulses.last_mut().filter(|last| last.off.is_some_and(|off| edge.at.0 - off.0 < SAME_NANOS)) {
+                        Some(same) => {
+                            same.off = None;
+                            same.positions.push(edge.position);
+                        }
+                        None => pulses.push(Pulse {
+                            on: edge.at,
+                            off: None,
+                            sensor: edge.sensor.clone(),
+                            positions: alloc::vec![edge.position],
+                        }),
+                    }
+                }
+                (false, Some(known)) => {
+                    closed.remove(known);
+                    if let Some(last) = pulses.last_mut().filter(|_| closed.is_empty()) {
+                        last.off = Some(edge.at);
+                        last.positions.push(edge.position);
+                    }
+                }
+                _ => {}
+            }
+        }
+        pulses
+    }
+
+    /// Whether the place was closed all the time between two moments.
+    pub(super) fn closed_between(&self, from: WallTime, until: WallTime) -> bool {
+        self.pulses().iter().any(|pulse| pulse.on <= from && pulse.off.is_none_or(|off| off >= until))
+    }
+
+    /// Whether it was closed at a moment; `None` if nothing is known of it so far back.
+    pub(super) fn closed_at(&self, at: WallTime) -> Option<bool> {
+        self.edges.iter().rev().find(|edge| edge.at <= at).map(|edge| edge.on)
+    }
+}
