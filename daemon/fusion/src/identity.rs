@@ -68,6 +68,8 @@ const ANY_PLATE: f64 = -19.0;
 const ANY_CODE: f64 = -16.0;
 /// Once in so many reads a camera reads the vehicle in the next lane.
 const STRAY_READ: f64 = 0.01;
+/// ln P(a read | a vehicle in another lane that no list names).
+const STRAY_OF_NONE: f64 = -22.0;
 /// A camera that says the same again looked at much the same picture of the same dirt: that counts for so much.
 const REPEAT: f64 = 0.3;
 /// A driver shows another driver's credential once in thirty passages, by mistake mostly.
@@ -141,6 +143,8 @@ struct Look {
     letters: Letters,
     clean: Costs,
     weight: f64,
+    /// ln P(this read | it is of a vehicle in the next lane).
+    stray: f64,
 }
 
 /// A container code as it is scored.
@@ -181,7 +185,7 @@ fn score<'a>(
     list: &crate::references::List<'a>,
 ) -> Scored<'a> {
     let dirty = Costs::at(DIRTY);
-    let looks = looks(reads);
+    let mut looks = looks(reads);
     let size = list.size().max(1) as f64;
     let mut booked: BTreeMap<usize, Booked<'a>> = BTreeMap::new();
     let mut add = |found: &mut dyn Iterator<Item = Booked<'a>>| {
@@ -189,8 +193,13 @@ fn score<'a>(
             booked.entry(candidate.number).or_insert(candidate);
         }
     };
-    for look in &looks {
-        add(&mut list.near(&look.letters).into_iter());
+    for look in &mut looks {
+        let near = list.near(&look.letters);
+        for booked in &near {
+            let plate = Letters::of(booked.booking.plate.as_clear().unwrap_or_default());
+            look.stray = either(look.stray, look.clean.likelihood(&look.letters, &plate) - libm::log(size));
+        }
+        add(&mut near.into_iter());
     }
     for heard in tags {
         add(&mut list.with_tag(&heard.tag.id));
@@ -252,6 +261,7 @@ fn looks(reads: &[Read]) -> Vec<Look> {
             letters,
             clean: Costs::at(error_rate(read.confidence)),
             weight: if repeat { REPEAT } else { 1.0 },
+            stray: STRAY_OF_NONE,
         });
     }
     looks
@@ -261,8 +271,7 @@ impl Look {
     /// ln P(this read | that plate): clean, dirty, or of a vehicle in the next lane.
     fn likelihood(&self, plate: &Letters, dirty: &Costs) -> f64 {
         let own = mixed(self.clean.likelihood(&self.letters, plate), dirty.likelihood(&self.letters, plate));
-        let stray = libm::log(STRAY_READ) - 7.0;
-        self.weight * either(own + libm::log(1.0 - STRAY_READ), stray)
+        self.weight * either(own + libm::log(1.0 - STRAY_READ), self.stray + libm::log(STRAY_READ))
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Passages {
     open: VecDeque<Open>,
     /// Pulses up to here are final.
     final_until: WallTime,
+    /// How long vehicles take through the lane.
+    transit: vehicles::Transit,
     /// Whether passages begin at all, and who is weighed: which ends of the lane have ever been heard.
     ends: Ends,
 }
@@ -217,6 +219,9 @@ impl Passages {
                 _ => {}
             }
             if last {
+                if let Some(passage) = said.last().filter(|passage| passage.crossed == crossed) {
+                    self.transit.note(passage);
+                }
                 self.final_until = self.final_until.max(crossed);
                 self.open.remove(index);
             } else {

@@ -47,9 +47,51 @@ impl Edges {
         !last || before != Some(on)
     }
 
-    /// Pulses, oldest first: from when any of the contacts is closed until all are open again. Pulses that follow each other
-    /// so closely that they are one vehicle's are one pulse.
+    /// Pulses, oldest first.
     pub(super) fn pulses(&self) -> Vec<Pulse> {
+        if self.counts_vehicles() { self.one_each() } else { self.while_any_is_closed() }
+    }
+
+    /// Whether a detector says closed for each vehicle that comes and open for each that goes, also while others stand on it:
+    /// it has said open more often in a row than it said so while nothing was there.
+    fn counts_vehicles(&self) -> bool {
+        let Some(first) = self.edges.front() else { return false };
+        let (mut there, mut queued, mut idle) = (0u32, 0u32, 0u32);
+        for edge in self.edges.iter().skip_while(|edge| !edge.on) {
+            if edge.sensor != first.sensor {
+                return false;
+            }
+            match (edge.on, there) {
+                (true, _) => there += 1,
+                (false, 0) => idle += 1,
+                (false, _) => {
+                    there -= 1;
+                    queued += u32::from(there > 0);
+                }
+            }
+        }
+        queued > 2 * idle
+    }
+
+    /// Of a detector that counts vehicles: who came first goes first.
+    fn one_each(&self) -> Vec<Pulse> {
+        let mut pulses: Vec<Pulse> = Vec::new();
+        let mut gone = 0;
+        for edge in &self.edges {
+            if edge.on {
+                pulses.push(Pulse::begun(edge));
+            } else if let Some(pulse) = pulses.get_mut(gone) {
+                pulse.off = Some(edge.at);
+                pulse.positions.push(edge.position);
+                gone += 1;
+            }
+        }
+        pulses
+    }
+
+    /// From when any of the contacts is closed until all are open again. Pulses that follow each other so closely that they
+    /// are one vehicle's are one pulse.
+    fn while_any_is_closed(&self) -> Vec<Pulse> {
         let mut pulses: Vec<Pulse> = Vec::new();
         let mut closed: Vec<&SensorId> = Vec::new();
         for edge in &self.edges {
@@ -66,12 +108,7 @@ impl Edges {
                             same.off = None;
                             same.positions.push(edge.position);
                         }
-                        None => pulses.push(Pulse {
-                            on: edge.at,
-                            off: None,
-                            sensor: edge.sensor.clone(),
-                            positions: alloc::vec![edge.position],
-                        }),
+                        None => pulses.push(Pulse::begun(edge)),
                     }
                 }
                 (false, Some(known)) => {
@@ -91,9 +128,10 @@ impl Edges {
     pub(super) fn closed_between(&self, from: WallTime, until: WallTime) -> bool {
         self.pulses().iter().any(|pulse| pulse.on <= from && pulse.off.is_none_or(|off| off >= until))
     }
+}
 
-    /// Whether it was closed at a moment; `None` if nothing is known of it so far back.
-    pub(super) fn closed_at(&self, at: WallTime) -> Option<bool> {
-        self.edges.iter().rev().find(|edge| edge.at <= at).map(|edge| edge.on)
+impl Pulse {
+    fn begun(edge: &Edge) -> Self {
+        Self { on: edge.at, off: None, sensor: edge.sensor.clone(), positions: alloc::vec![edge.position] }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     lane::{LATE_GRANT, Patience},
     plates::Read,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
     Position, SensorId, WallTime,
@@ -141,8 +141,6 @@ const READ_BEFORE: Duration = Duration::from_millis(1500);
 const READ_AFTER: Duration = Duration::from_secs(3);
 /// A source's clock is known to about this much.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
-/// A vehicle that drives off the approach loop so long before the one ahead crosses is the one ahead.
-const AHEAD: Duration = Duration::from_secs(8);
 /// A rear camera reads until so long after the loop was free.
 const REAR_UNTIL: Duration = Duration::from_secs(8);
 
@@ -151,7 +149,7 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
     let (mut exits, mut approaches) = (lane.exit.pulses(), lane.approach.pulses());
     exits.retain(|pulse| !is_glitch(pulse));
     approaches.retain(|pulse| !is_glitch(pulse));
-    let vehicles = vehicles(&exits, &approaches, patience);
+    let vehicles = vehicles(&exits, &approaches, &lane.transit, patience);
     let me = vehicles.iter().position(|vehicle| {
         vehicle.exit.is_some_and(|exit| exit.on <= crossed && exit.off.is_none_or(|off| crossed <= off))
     })?;
@@ -216,31 +214,160 @@ fn is_glitch(pulse: &Pulse) -> bool {
     pulse.off.is_some_and(|off| off < pulse.on.after(GLITCH))
 }
 
-/// Gives each exit the approach it came from, in order, and adds those that still wait.
-fn vehicles<'a>(exits: &'a [Pulse], approaches: &'a [Pulse], patience: Patience) -> Vec<Vehicle<'a>> {
-    let mut vehicles: Vec<Vehicle<'a>> = Vec::with_capacity(exits.len() + 2);
-    let mut next = 0;
-    let mut ahead: Option<WallTime> = None;
-    for exit in exits {
-        let mut taken = None;
-        for (index, approach) in approaches.iter().enumerate().skip(next) {
-            if approach.on >= exit.on {
-                break;
+/// How long vehicles of this lane took from driving off the approach loop to the exit loop, in seconds; the last few.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Transit {
+    last: VecDeque<f64>,
+}
+
+impl Transit {
+    pub(super) fn note(&mut self, passage: &Passage) {
+        let off = passage.approach.as_ref().and_then(|approach| approach.off);
+        if let Some(off) = off.filter(|off| *off < passage.crossed) {
+            if self.last.len() == TRANSITS {
+                self.last.pop_front();
             }
-            let off = approach.off.unwrap_or(exit.on);
-            let too_old = off.after(patience.within) < exit.on || ahead.is_some_and(|ahead| off.after(AHEAD) < ahead);
-            next = index + 1;
-            if !too_old {
-                taken = Some(approach);
-                break;
-            }
+            self.last.push_back(seconds_between(off, passage.crossed));
         }
-        vehicles.push(Vehicle { approach: taken, exit: Some(exit) });
-        ahead = Some(exit.on);
     }
-    vehicles.extend(approaches.iter().skip(next).map(|approach| Vehicle { approach: Some(approach), exit: None }));
+
+    /// The usual time, once it is known.
+    fn usual(&self) -> Option<f64> {
+        let mut sorted: Vec<f64> = self.last.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() >= TRANSITS / 3)
+    }
+
+    /// How unlikely it is, in log-likelihood, that a vehicle took that long.
+    fn cost(usual: Option<f64>, took: f64, patience: Patience) -> f64 {
+        let long = patience.within.as_secs_f64();
+        match usual {
+            _ if took > long || took < -LONGEST_OVERLAP => 2.0 * MISSED,
+            // A truck that is longer than the lane is on both loops at once; that is rarer than one that is not.
+            None => {
+                if took < 0.0 {
+                    1.5
+                } else {
+                    0.5
+                }
+            }
+            // Where vehicles stop between the loops, one that is still on the approach has not crossed.
+            Some(usual) if usual > 3.0 && took < 0.0 => 1.5 * MISSED,
+            // Followers do not stop, and some have their papers checked for long.
+            Some(usual) if usual > 3.0 => {
+                let off = libm::log(took.max(0.1) / usual) / SPREAD;
+                (0.5 * off * off).min(1.5)
+            }
+            Some(usual) => (libm::fabs(took - usual) / 5.0).min(1.5),
+        }
+    }
+}
+
+/// Deviation of the logarithm of the time between the loops: half of the vehicles take between two thirds and one and a half
+/// times the usual.
+const SPREAD: f64 = 0.6;
+const TRANSITS: usize = 15;
+/// A long combination at walking pace needs this long over one loop, in seconds.
+const LONGEST_OVERLAP: f64 = 20.0;
+/// ln of how seldom a loop misses a vehicle, or a vehicle turns back between the loops: once in some fifty.
+const MISSED: f64 = 4.0;
+/// Exits that are held against the approaches at once: more vehicles than fit in a lane.
+const EXITS: usize = 8;
+
+fn seconds_between(from: WallTime, until: WallTime) -> f64 {
+    until.0.saturating_sub(from.0) as f64 / 1e9
+}
+
+/// Gives each exit the approach it came from, and adds those that still wait: the alignment of both sequences that costs
+/// least (Needleman and Wunsch, 1970), because either loop may have missed a vehicle and one may have turned back.
+fn vehicles<'a>(
+    exits: &'a [Pulse],
+    approaches: &'a [Pulse],
+    transit: &Transit,
+    patience: Patience,
+) -> Vec<Vehicle<'a>> {
+    let exits = exits.get(exits.len().saturating_sub(EXITS)..).unwrap_or_default();
+    let oldest = exits.first().map_or(WallTime(i64::MIN), |exit| exit.on.before(patience.within));
+    let first = approaches.iter().position(|approach| approach.off.is_none_or(|off| off >= oldest));
+    let approaches = approaches.get(first.unwrap_or(approaches.len())..).unwrap_or_default();
+    let usual = transit.usual();
+    let (rows, columns) = (exits.len() + 1, approaches.len() + 1);
+    let at = |row: usize, column: usize| row * columns + column;
+    let mut costs = alloc::vec![0.0f64; rows * columns];
+    let mut came = alloc::vec![Step::Start; rows * columns];
+    for row in 0..rows {
+        for column in 0..columns {
+            if (row, column) == (0, 0) {
+                continue;
+            }
+            let mut best = (f64::INFINITY, Step::Start);
+            let mut offer = |cost: f64, step: Step| {
+                if cost < best.0 {
+                    best = (cost, step);
+                }
+            };
+            let exit = row.checked_sub(1).and_then(|row| exits.get(row));
+            let approach = column.checked_sub(1).and_then(|column| approaches.get(column));
+            if let (Some(exit), Some(approach)) = (exit, approach)
+                && approach.on < exit.on
+            {
+                let took = seconds_between(approach.off.unwrap_or(exit.on.after(STILL_THERE)), exit.on);
+                offer(costs[at(row - 1, column - 1)] + Transit::cost(usual, took, patience), Step::Both);
+            }
+            if exit.is_some() {
+                offer(costs[at(row - 1, column)] + MISSED, Step::Exit);
+            }
+            if approach.is_some() {
+                // What came before the first exit that is remembered is forgotten; what comes after the last still waits.
+                let cost = match row {
+                    0 => 0.1,
+                    row if row + 1 == rows => 0.0,
+                    _ => MISSED,
+                };
+                offer(costs[at(row, column - 1)] + cost, Step::Approach);
+            }
+            costs[at(row, column)] = best.0;
+            came[at(row, column)] = best.1;
+        }
+    }
+    let mut vehicles: Vec<Vehicle<'a>> = Vec::with_capacity(rows + columns);
+    let (mut row, mut column) = (exits.len(), approaches.len());
+    loop {
+        let (exit, approach) = match came[at(row, column)] {
+            Step::Start => break,
+            Step::Both => {
+                (row, column) = (row - 1, column - 1);
+                (exits.get(row), approaches.get(column))
+            }
+            Step::Exit => {
+                row -= 1;
+                (exits.get(row), None)
+            }
+            Step::Approach => {
+                column -= 1;
+                // It turned back, or its exit was not seen, unless it still waits.
+                if row < exits.len() {
+                    continue;
+                }
+                (None, approaches.get(column))
+            }
+        };
+        vehicles.push(Vehicle { approach, exit });
+    }
+    vehicles.reverse();
     vehicles
 }
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Start,
+    Both,
+    Exit,
+    Approach,
+}
+
+/// One that stands on the approach loop still will leave it at some time after now.
+const STILL_THERE: Duration = Duration::from_secs(2);
 
 /// Whose plate or code was read, as far as the time says.
 fn whose(heard: &Heard, vehicles: &[Vehicle<'_>]) -> Option<usize> {
@@ -252,10 +379,13 @@ fn whose(heard: &Heard, vehicles: &[Vehicle<'_>]) -> Option<usize> {
             })
         }),
         What::Plate(_) => {
-            let on_loop = |approach: &Pulse| {
-                approach.on.before(READ_BEFORE) <= at && approach.off.is_none_or(|off| at <= off.after(READ_AFTER))
+            let on_loop = |vehicle: &Vehicle<'_>| {
+                let Some(approach) = vehicle.approach else { return false };
+                // A loop that does not open again is stuck: whoever crossed is off it.
+                let off = approach.off.or(vehicle.exit.map(|exit| exit.on));
+                approach.on.before(READ_BEFORE) <= at && off.is_none_or(|off| at <= off.after(READ_AFTER))
             };
-            let seen = vehicles.iter().rposition(|vehicle| vehicle.approach.is_some_and(on_loop));
+            let seen = vehicles.iter().rposition(on_loop);
             seen.or_else(|| next_to_cross(at, vehicles))
         }
         What::Code(_) => {

@@ -84,6 +84,11 @@ fn draft(passage: &Passed, known: &Known, here: &Here<'_>) -> Draft {
             .detail(FieldClass::Method, Phrase::words(" from ").at(passage.entered()))
             .then("."),
     );
+    draft.facts.push(
+        Phrase::words("It crossed the lane")
+            .detail(FieldClass::Method, Phrase::words(" at ").at(passage.crossed))
+            .then("."),
+    );
     if let Some(mass) = &passage.mass {
         draft.said(here, &mass.sensor, &[mass.position], Phrase::words(format!("{:.0} kg", mass.kg)), 1.5);
         draft.facts.push(Phrase::words(format!("It weighed {:.0} kg.", mass.kg)));
