@@ -84,6 +84,8 @@ const CHECK_BY_CHANCE: f64 = 1.0 / 11.0;
 /// An own tag is heard from two or three metres, one in the next lane from twice as far: mean and deviation in dBm.
 const OWN_TAG_DBM: (f64, f64) = (-52.0, 6.0);
 const STRAY_TAG_DBM: (f64, f64) = (-66.0, 6.0);
+/// ln of how seldom a vehicle that carries its own tag carries another one too.
+const TWO_TAGS: f64 = 8.0;
 /// The most one tag's strength says, in log-odds: metal reflects.
 const MOST_STRENGTH: f64 = 5.0;
 
@@ -405,8 +407,6 @@ fn distinct_tags<'a>(passage: &'a Passage, statements: &'a Statements) -> Vec<He
         match tags.iter_mut().find(|known| known.tag.id == tag.id) {
             Some(known) => {
                 known.here = (known.here + strength * 0.5).clamp(-MOST_STRENGTH, MOST_STRENGTH);
-                // Once heard while nobody else was there it is this vehicle's.
-                known.neighbours &= tag.shared;
             }
             None => {
                 let owner = statements.owner_of_tag(&tag.id);
@@ -415,7 +415,7 @@ fn distinct_tags<'a>(passage: &'a Passage, statements: &'a Statements) -> Vec<He
                     let plate = Letters::of(plate);
                     passage.neighbours.iter().any(|read| Letters::of(read).edits(&plate) <= 2)
                 };
-                let neighbours = tag.shared && plate.is_some_and(fits);
+                let neighbours = plate.is_some_and(fits);
                 tags.push(Heard { sensor, position: *position, tag, here: strength, owner, neighbours });
             }
         }
@@ -426,7 +426,7 @@ fn distinct_tags<'a>(passage: &'a Passage, statements: &'a Statements) -> Vec<He
 impl Heard<'_> {
     /// ln P(this tag was heard | the vehicle is of that booking).
     fn likelihood(&self, booking: &Booking, size: f64) -> f64 {
-        if self.neighbours {
+        if self.is_neighbours() {
             return 0.0;
         }
         let own = booking.tag.as_ref().and_then(|tag| tag.as_clear()) == Some(&self.tag.id);
@@ -435,7 +435,12 @@ impl Heard<'_> {
 
     /// ln P(this tag was heard | the vehicle is none that it belongs to).
     fn likelihood_of_none(&self, size: f64) -> f64 {
-        if self.neighbours { 0.0 } else { libm::log((OTHER_TAG + self.stray()).min(1.0) / size) }
+        if self.is_neighbours() { 0.0 } else { libm::log((OTHER_TAG + self.stray()).min(1.0) / size) }
+    }
+
+    /// It is the other's that was there when it was heard: of this vehicle it says nothing.
+    fn is_neighbours(&self) -> bool {
+        self.neighbours && self.tag.shared
     }
 
     /// Probability that it hangs on a vehicle in another lane.
@@ -481,7 +486,7 @@ fn foreign_tag(tags: &[Heard<'_>], booking: &Booking, sure: f64, passage: &Passa
             // Of this vehicle, or of one in another lane; a vehicle has one tag.
             let mut prior = libm::log(OTHER_TAG / STRAY_TAG);
             if own_heard {
-                prior -= 4.0;
+                prior -= TWO_TAGS;
             }
             if heard.tag.shared {
                 // Another vehicle that could not be identified was there too.

@@ -39,7 +39,7 @@ pub(crate) struct Passage {
     pub(crate) mass: Option<Mass>,
     /// The vehicle it followed, if there was one.
     pub(crate) followed: Option<Followed>,
-    /// Plates of those that were in the lane with it.
+    /// Plates of others that were in the lane lately.
     pub(crate) neighbours: Vec<String>,
     pub(crate) media: Vec<(SensorId, Media)>,
     pub(crate) told: Told,
@@ -146,8 +146,9 @@ const REAR_UNTIL: Duration = Duration::from_secs(8);
 
 /// The passage that crossed at a moment; `None` if nothing did.
 pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, patience: Patience) -> Option<Passage> {
-    let (mut exits, mut approaches) = (lane.exit.pulses(), lane.approach.pulses());
+    let mut exits = lane.exit.pulses();
     exits.retain(|pulse| !is_glitch(pulse));
+    let mut approaches = lane.approach.pulses_before(&exits, lane.transit.soon());
     approaches.retain(|pulse| !is_glitch(pulse));
     let vehicles = vehicles(&exits, &approaches, &lane.transit, patience);
     let me = vehicles.iter().position(|vehicle| {
@@ -187,7 +188,9 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
                     passage.media.push((heard.sensor.clone(), media.clone()));
                 }
             }
-            (What::Plate(read), Some(index)) if index.abs_diff(me) == 1 => passage.neighbours.push(read.text.clone()),
+            (What::Plate(read), Some(_)) if !passage.neighbours.contains(&read.text) => {
+                passage.neighbours.push(read.text.clone());
+            }
             (What::Code(code), Some(index)) if index == me => {
                 passage.codes.push((heard.sensor.clone(), heard.position, code.clone()));
             }
@@ -205,7 +208,6 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
             _ => {}
         }
     }
-    passage.neighbours.truncate(8);
     passage.mass = mass(lane, vehicle, since, exit);
     Some(passage)
 }
@@ -236,6 +238,11 @@ impl Transit {
         let mut sorted: Vec<f64> = self.last.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() >= TRANSITS / 3)
+    }
+
+    /// Sooner than a vehicle that had stopped on the approach loop reaches the exit loop.
+    fn soon(&self) -> Duration {
+        self.usual().map_or(Duration::ZERO, |usual| Duration::from_secs_f64((0.4 * usual).clamp(0.0, 60.0)))
     }
 
     /// How unlikely it is, in log-likelihood, that a vehicle took that long.
@@ -385,7 +392,10 @@ fn whose(heard: &Heard, vehicles: &[Vehicle<'_>]) -> Option<usize> {
                 let off = approach.off.or(vehicle.exit.map(|exit| exit.on));
                 approach.on.before(READ_BEFORE) <= at && off.is_none_or(|off| at <= off.after(READ_AFTER))
             };
-            let seen = vehicles.iter().rposition(on_loop);
+            // Of those that stand there the one that came last is in view.
+            let came = |vehicle: &Vehicle<'_>| vehicle.approach.map(|approach| approach.on);
+            let seen = vehicles.iter().enumerate().filter(|(_, vehicle)| on_loop(vehicle));
+            let seen = seen.max_by_key(|(_, vehicle)| came(vehicle)).map(|(index, _)| index);
             seen.or_else(|| next_to_cross(at, vehicles))
         }
         What::Code(_) => {
