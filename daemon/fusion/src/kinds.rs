@@ -202,6 +202,29 @@ const RULES: &[RuleKind] = &[
             needs(PLATES, "it does not know which container it should be"),
         ],
     },
+    RuleKind {
+        kind: "sensor.blind",
+        rule: "sensor-blind",
+        uses: &[
+            needs(&[LoopExit], "nothing says that a vehicle passed"),
+            needs(&[PlateFront, PlateRear, Container, Tag], "there is no reader that could be blind"),
+        ],
+    },
+    RuleKind {
+        kind: "sensor.stuck",
+        rule: "sensor-stuck",
+        uses: &[needs(&[LoopExit], "nothing says that a vehicle passed")],
+    },
+    RuleKind {
+        kind: "sensor.drift",
+        rule: "sensor-drift",
+        uses: &[
+            needs(&[LoopExit], "nothing says that a vehicle passed"),
+            needs(&[WeightGross], "there is no scale"),
+            needs(PLATES, "it does not know whose declared mass to compare with"),
+        ],
+    },
+    RuleKind { kind: "clock.step", rule: "clock-step", uses: &[] },
 ];
 
 #[cfg(test)]

@@ -47,9 +47,20 @@ impl Edges {
         let before = self.edges.iter().take(place).rev().find(|edge| edge.sensor == *sensor).map(|edge| edge.on);
         self.edges.insert(place, Edge { at, on, sensor: sensor.clone(), position });
         if self.edges.len() > EDGES_PER_LOOP {
-            self.edges.pop_front();
+            self.forget();
         }
         !last || before != Some(on)
+    }
+
+    /// Forgets the oldest edges up to where nothing was there, so that none is left without the other of its pulse.
+    fn forget(&mut self) {
+        let mut there = 0i32;
+        let ends = self.edges.iter().position(|edge| {
+            there += if edge.on { 1 } else { -1 };
+            !edge.on && there <= 0
+        });
+        let count = ends.filter(|end| *end < EDGES_PER_LOOP / 2).map_or(1, |end| end + 1);
+        self.edges.drain(..count);
     }
 
     /// Pulses, oldest first.
@@ -81,7 +92,7 @@ impl Edges {
                 }
             }
         }
-        queued > 2 * idle
+        queued > idle
     }
 
     /// Of a detector that counts vehicles: who came first goes first, unless one drives through past those that wait: it was

@@ -238,4 +238,8 @@ rules! {
     unbooked::Unbooked,
     tag_mismatch::TagMismatch,
     container_mismatch::ContainerMismatch,
+    sensor_blind::SensorBlind,
+    sensor_stuck::SensorStuck,
+    sensor_drift::SensorDrift,
+    clock_step::ClockStep,
 }

@@ -45,7 +45,13 @@ pub(super) fn masses(passage: &Passage, known: &Known, bias: f64) -> Option<(f64
         .plate
         .as_ref()
         .is_some_and(|plate| plate.probability >= SURE_ENOUGH && plates::same(&plate.best, booking));
-    let off = |declared: &f64| libm::fabs(measured - bias - declared);
+    let off = |declared: &f64| off(measured, *declared, bias);
     let declared = known.declared_kg.iter().copied().min_by(|a, b| off(a).total_cmp(&off(b)))?;
     sure.then_some((measured, declared))
+}
+
+/// How far the measured mass is from the declared one, on a scale that is off as lately or is right again: a service man may
+/// have been there.
+pub(super) fn off(measured: f64, declared: f64, bias: f64) -> f64 {
+    libm::fabs(measured - declared).min(libm::fabs(measured - bias - declared))
 }

@@ -7,14 +7,23 @@
 //! A pulse of the exit loop that follows so closely that a drawbar would do the same uses no grant up and is said only if
 //! cameras saw two vehicles: trailers have plates of their own at the rear in many countries, but none at the front.
 //!
+//! What the whole passage of the follower shows afterwards is added: whether it came over the approach loop by itself, and
+//! whether it stopped to be weighed. It also finds those that arrived too late or too disordered to be seen at once, and takes
+//! back what a glitch of the loop made.
+//!
 //! If the grant signal could not have spoken, nothing is said: without grants every second vehicle would be a tailgater.
 
-use super::{Here, Kind, Look, Rule, Seen, passage};
+use super::{
+    Here, Kind, Look, Rule, Seen, passage,
+    per_passage::{self, PerPassage},
+};
 use crate::{
     bounds::{CROSSINGS_PER_OPENING, READS_PER_OPENING},
     engine::grant_lasts,
     evidence::{Draft, Life},
+    identity::Known,
     lane::{LATE_GRANT, LaneEvent},
+    passages::Passage,
     plates::{self, Read},
 };
 use alloc::{borrow::ToOwned, format, string::String, vec, vec::Vec};
@@ -49,6 +58,22 @@ pub(crate) struct Tailgating {
     /// When late evidence has had its time; while it is set a follower is looked at.
     settled: Option<GatewayTime>,
     life: Life,
+    /// The follower's passage as a whole, by the record it crossed with.
+    whole: Option<Whole>,
+    /// Followers that were only found when their passage was put together.
+    late: PerPassage,
+    /// Crossings that the open situation, or the last one, was about.
+    said: Vec<Position>,
+}
+
+/// What the whole passage of a follower shows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Whole {
+    first: Position,
+    /// It came over the approach loop by itself.
+    approach: Option<(SensorId, Vec<Position>)>,
+    /// Scales that it did not stop on, though they could have said so.
+    unweighed: Vec<SensorId>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,7 +151,8 @@ impl Rule for Tailgating {
                 };
                 self.cross(crossing, here);
             }
-            LaneEvent::Plate { .. } | LaneEvent::Passed { .. } => {}
+            LaneEvent::Passed(passed) => self.whole_passage(&passed.0, &passed.1, here),
+            LaneEvent::Plate { .. } => {}
         }
     }
 
@@ -158,10 +184,80 @@ impl Rule for Tailgating {
         if let Some(draft) = self.draft(here) {
             self.life.give_up(here, draft);
         }
+        self.late.stop(here);
     }
 }
 
 impl Tailgating {
+    /// A passage is known as a whole: it strengthens what was said of it, takes it back, or shows what was not seen at once.
+    fn whole_passage(&mut self, passage: &Passage, known: &Known, here: &mut Here<'_>) {
+        let on_foreign_grant = passage.granted.is_none()
+            && passage.followed.is_some_and(|followed| followed.same_opening == Some(true) && soon(followed.crossed, passage.crossed));
+        let about_it = self.followers(here).is_some_and(|(_, followers)| followers.iter().any(|it| it.position == passage.first));
+        if about_it {
+            let glitch_ahead = passage.exit.is_some() && passage.ends.arm && passage.followed.is_some_and(|followed| followed.same_opening == Some(false));
+            if passage.exit.is_none() || glitch_ahead {
+                self.take_back(here);
+                return;
+            }
+            self.whole = on_foreign_grant.then(|| whole(passage, here));
+            self.judge(here);
+            return;
+        }
+        let said_at_once = self.said.contains(&passage.first);
+        let could = here.could_speak_since(Role::Grant, here.now).is_some();
+        let draft = (on_foreign_grant && could && !said_at_once).then(|| self.late_draft(passage, known, here));
+        let withdrawn = ("A grant for it was read late.", "Every vehicle had a grant of its own.");
+        self.late.say(here, passage, draft, 0.5, withdrawn);
+    }
+
+    fn take_back(&mut self, here: &mut Here<'_>) {
+        if let Some(mut draft) = self.draft(here) {
+            draft.withdraw("The loop's first pulse was too short for a vehicle.", "One vehicle passed.");
+            self.life.end(here, Phase::Retracted, draft);
+        }
+        self.settled = None;
+        self.whole = None;
+        self.crossings.clear();
+    }
+
+    /// The conclusion from a passage alone: it followed through the same opening without a grant of its own.
+    fn late_draft(&self, passage: &Passage, known: &Known, here: &Here<'_>) -> Draft {
+        let mut draft = Draft::new(
+            Phrase::words("a second truck passed on one grant"),
+            Phrase::words("Second vehicle entered without a grant."),
+            0.02,
+            passage.entered(),
+        );
+        draft.severity = Severity::Moderate;
+        draft.answer_within = Some(Duration::from_secs(300));
+        draft.until = Some(passage.crossed);
+        if let Some(exit) = &passage.exit {
+            let apart = passage.followed.map_or(0, |followed| passage.crossed.0 - followed.crossed.0) as f64 / 1e9;
+            let said = Phrase::words(format!("2 vehicles, {apart:.1} s apart"));
+            draft.said(here, &exit.sensor, &exit.positions, said, 3.4);
+        }
+        for (sensor, _) in here.sensors_with(Role::BarrierOpen) {
+            draft.absent(here, sensor, Phrase::words("not closed between them"), 1.1);
+        }
+        say_whole(&whole(passage, here), here, &mut draft);
+        draft.facts = vec![Phrase::words("Two vehicles crossed the lane before the arm closed; the second had no grant.")];
+        let following = per_passage::subject("vehicle.following", passage, known);
+        act(&following, 1, &mut draft);
+        draft.subjects = vec![following];
+        draft.media = passage.media.clone();
+        let not = 1.0 - draft.probability();
+        draft.alternatives = vec![
+            Alternative { text: Phrase::words("one long combination counted twice"), probability: 0.5 * not },
+            Alternative {
+                text: Phrase::words("second grant lost between controller and gateway"),
+                probability: 0.5 * not,
+            },
+        ];
+        draft.note_missing(here, &[Role::PlateFront, Role::PlateRear, Role::BarrierOpen]);
+        draft
+    }
+
     fn open(&mut self, position: Position, sensor: &SensorId, here: &Here<'_>) {
         let closed = self.closed.take();
         if closed.is_some_and(|closed| here.now.since(closed) < BOUNCE) {
@@ -256,7 +352,12 @@ impl Tailgating {
         }
         let first = self.followers(here).and_then(|(_, followers)| followers.first().map(|it| it.position));
         match (first, self.draft(here)) {
-            (Some(first), Some(draft)) if draft.probability() >= 0.5 => self.life.say(here, first, draft),
+            (Some(first), Some(draft)) if draft.probability() >= 0.5 => {
+                self.said = self.followers(here).map_or_else(Vec::new, |(_, followers)| {
+                    followers.iter().map(|it| it.position).collect()
+                });
+                self.life.say(here, first, draft);
+            }
             (_, Some(mut draft)) => {
                 draft.withdraw("The same plate was read again at the rear.", "It was one long vehicle.");
                 self.life.end(here, Phase::Retracted, draft);
@@ -307,6 +408,9 @@ impl Tailgating {
         draft.said(here, &last.sensor, &positions, Phrase::words(said), weight);
         if let Some(opening) = self.opened.as_ref().filter(|_| last.arm == Arm::Open) {
             draft.said(here, &opening.sensor, &[opening.position], Phrase::words("open throughout"), 1.1);
+        }
+        if let Some(whole) = self.whole.as_ref().filter(|whole| followers.iter().any(|it| it.position == whole.first)) {
+            say_whole(whole, here, &mut draft);
         }
         let (granted, following) = self.plates(leader, &followers, close, here, &mut draft);
         self.say_facts(leader, vehicles, apart, &mut draft);
@@ -400,6 +504,32 @@ impl Tailgating {
         }
         footage
     }
+}
+
+fn whole(passage: &Passage, here: &Here<'_>) -> Whole {
+    let approach = passage.approach.as_ref().map(|pulse| (pulse.sensor.clone(), pulse.positions.clone()));
+    let scales = here.sensors_with(Role::WeightGross).filter(|(id, _)| here.health(id).is_healthy());
+    let unweighed = match passage.mass {
+        None if passage.ends.scale => scales.map(|(id, _)| id.clone()).collect(),
+        _ => Vec::new(),
+    };
+    Whole { first: passage.first, approach, unweighed }
+}
+
+/// One long vehicle is over the approach loop once, and a vehicle that is let in stops on the scale; one in five loops or
+/// scales says otherwise.
+fn say_whole(whole: &Whole, here: &Here<'_>, draft: &mut Draft) {
+    if let Some((sensor, positions)) = &whole.approach {
+        draft.said(here, sensor, positions, Phrase::words("it came by itself"), 1.6);
+    }
+    for scale in &whole.unweighed {
+        draft.absent(here, scale, Phrase::words("did not stop to be weighed"), 1.6);
+    }
+}
+
+/// Followers come close behind.
+fn soon(leader: WallTime, follower: WallTime) -> bool {
+    follower <= leader.after(Duration::from_secs(20))
 }
 
 /// Truck and trailer have different plates at the rear in much of Europe: behind close pulses they say little.

@@ -7,7 +7,7 @@
 use super::{
     Here, Kind, Look, Rule, Seen,
     per_passage::{self, PerPassage, quote_cameras},
-    residuals::{Residuals, masses},
+    residuals::{Residuals, masses, off},
 };
 use crate::{evidence::Draft, identity::Known, lane::LaneEvent, passages::Passage};
 use alloc::{format, vec};
@@ -68,7 +68,7 @@ fn draft(passage: &Passage, known: &Known, bias: f64, here: &Here<'_>) -> Option
     let settings = here.site.rules.weight_mismatch.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default();
     let mass = passage.mass.as_ref()?;
     let (measured, declared) = masses(passage, known, bias)?;
-    let difference = libm::fabs(measured - bias - declared);
+    let difference = off(measured, declared, bias);
     let tolerance = settings.tolerance_kg.max(settings.tolerance_share * declared).max(1.0);
     if difference <= tolerance {
         return None;

@@ -1,0 +1,146 @@
+//! Sensor drift: what a scale measures moves away from what is declared.
+//!
+//! A cumulative sum (Page, 1954) of how far each vehicle's mass is from its declared one, in deviations, less half a deviation
+//! each time: one wrong load adds little, a scale that is off adds up. Its words stay worth something, because what it is off
+//! by is taken away where masses are compared.
+
+use super::{
+    Here, Kind, Look, Rule, Seen,
+    residuals::{Residuals, masses},
+};
+use crate::{
+    evidence::{Draft, Life},
+    lane::LaneEvent,
+};
+use alloc::{collections::VecDeque, format, vec, vec::Vec};
+use core::time::Duration;
+use quaywatch_schemas::{
+    FieldClass, GatewayTime, Position, SensorId, WallTime,
+    site::ZoneKind,
+    situation::{Alternative, Phase, Phrase, Severity, Urgency},
+};
+use serde::{Deserialize, Serialize};
+
+pub(super) const KIND: Kind = Kind {
+    kind: "sensor.drift",
+    version: "1.0",
+    fits: |kind| kind == ZoneKind::Lane,
+    mode: |site, zone| site.rules.sensor_drift.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |_| false,
+    hears_lane: true,
+};
+
+/// How a lane's scale measures.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SensorDrift {
+    residuals: Residuals,
+    /// Sums of deviations up and down.
+    up: f64,
+    down: f64,
+    /// Since when the larger of them grows.
+    since: Option<WallTime>,
+    scale: Option<SensorId>,
+    /// The weighings it rests on, at most as many as one can read.
+    weighings: VecDeque<Position>,
+    life: Life,
+}
+
+/// A road weighbridge in order is good for one or two divisions of 20 kg, and drivers fill up: a deviation is not less.
+const DEVIATION_KG: f64 = 60.0;
+/// One vehicle counts for no more deviations than this: a wrong load is no drift.
+const MOST: f64 = 2.5;
+/// So much of a deviation each time is chance.
+const CHANCE: f64 = 0.5;
+const WEIGHINGS: usize = 8;
+
+impl Rule for SensorDrift {
+    fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
+        let Seen::Lane(LaneEvent::Passed(passed)) = seen else { return };
+        let (passage, known) = &**passed;
+        let Some(mass) = passage.mass.as_ref().filter(|_| passage.last) else { return };
+        let Some((measured, declared)) = masses(passage, known, self.residuals.bias()) else { return };
+        let residual = measured - declared;
+        self.residuals.note(residual);
+        self.scale = Some(mass.sensor.clone());
+        let deviations = (residual / DEVIATION_KG).clamp(-MOST, MOST);
+        self.up = (self.up + deviations - CHANCE).clamp(0.0, 4.0 * MOST);
+        self.down = (self.down - deviations - CHANCE).clamp(0.0, 4.0 * MOST);
+        if self.up == 0.0 && self.down == 0.0 {
+            self.since = None;
+            self.weighings.clear();
+        } else {
+            self.since.get_or_insert(passage.crossed);
+            if self.weighings.len() == WEIGHINGS {
+                self.weighings.pop_front();
+            }
+            self.weighings.push_back(mass.position);
+        }
+        self.judge(here);
+    }
+
+    fn fire(&mut self, _: &mut Here<'_>) {}
+
+    fn next_due(&self, _: &Look<'_>) -> Option<GatewayTime> {
+        None
+    }
+
+    fn stop(&mut self, here: &mut Here<'_>) {
+        if let Some(draft) = self.draft(here) {
+            self.life.give_up(here, draft);
+        }
+    }
+}
+
+impl SensorDrift {
+    fn judge(&mut self, here: &mut Here<'_>) {
+        let settings = here.site.rules.sensor_drift.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default();
+        let sum = self.up.max(self.down);
+        let Some(mut draft) = self.draft(here) else { return };
+        if self.life.is_open() && sum < 0.5 * settings.decided_at {
+            draft.until = Some(here.wall(here.now));
+            draft.facts.push(Phrase::words("It measures right again."));
+            draft.actions.clear();
+            self.life.end(here, Phase::Closed, draft);
+        } else if !self.life.is_open()
+            && sum > settings.decided_at
+            && let Some(first) = self.weighings.front()
+        {
+            self.life.say(here, *first, draft);
+        }
+    }
+
+    fn draft(&self, here: &Here<'_>) -> Option<Draft> {
+        let scale = self.scale.as_ref()?;
+        let bias = self.residuals.bias();
+        let which = if self.up > self.down { "too much" } else { "too little" };
+        let mut draft = Draft::new(
+            Phrase::words("a scale measures wrong"),
+            Phrase::words("The scale is off by the same for several vehicles."),
+            0.05,
+            self.since.unwrap_or(here.wall(here.now)),
+        );
+        draft.severity = Severity::Minor;
+        draft.urgency = Urgency::Expected;
+        draft.answer_within = Some(Duration::from_secs(4 * 3600));
+        // At five deviations in sum chance does this once in some thousand vehicles.
+        let sum = self.up.max(self.down);
+        let positions: Vec<Position> = self.weighings.iter().copied().collect();
+        let said = Phrase::words(format!("{} vehicles in a row {which}", positions.len()));
+        draft.said(here, scale, &positions, said, 1.5 * sum);
+        draft.facts = vec![
+            Phrase::words(format!("Scale {scale} measures {which}"))
+                .detail(FieldClass::Method, Phrase::words(format!(", about {:.0} kg", libm::fabs(bias))))
+                .then("."),
+        ];
+        draft.act(
+            FieldClass::Public,
+            Phrase::words("Have the scale looked at."),
+            Phrase::words("Have the scale cleaned and set to zero; do not hold vehicles on its word alone."),
+        );
+        draft.alternatives = vec![Alternative {
+            text: Phrase::words("several vehicles carried other loads than declared"),
+            probability: 1.0 - draft.probability(),
+        }];
+        Some(draft)
+    }
+}

@@ -1,0 +1,157 @@
+//! Sensor stuck: a contact no longer changes while others show that it should.
+//!
+//! A loop that says occupied while vehicle after vehicle goes through has welded its relay, or lies under something. Each
+//! vehicle that passes without it changing adds to the log-odds; any change ends it.
+
+use super::{Here, Kind, Look, Rule, Seen};
+use crate::{
+    bounds::MOST_WEIGHT,
+    evidence::{Draft, Life, logit},
+    health::Change,
+    lane::LaneEvent,
+};
+use alloc::{collections::BTreeMap, format, vec, vec::Vec};
+use core::time::Duration;
+use quaywatch_schemas::{
+    FieldClass, GatewayTime, Position, Reading, SensorId, WallTime,
+    site::{Role, ZoneKind},
+    situation::{Alternative, Phase, Phrase, Severity, Urgency},
+};
+use serde::{Deserialize, Serialize};
+
+pub(super) const KIND: Kind = Kind {
+    kind: "sensor.stuck",
+    version: "1.0",
+    fits: |kind| kind == ZoneKind::Lane,
+    mode: |site, zone| site.rules.sensor_stuck.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
+    hears: |role| WATCHED.contains(&role),
+    hears_lane: true,
+};
+
+/// What is known of each contact of the lane: bounded by the site file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct SensorStuck {
+    contacts: BTreeMap<SensorId, Contact>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Contact {
+    /// Since when it says what it says, and the record.
+    since: WallTime,
+    position: Position,
+    closed: bool,
+    /// Vehicles that passed since.
+    passed: u32,
+    life: Life,
+}
+
+/// Contacts that every vehicle changes.
+const WATCHED: [Role; 2] = [Role::LoopApproach, Role::LoopExit];
+/// A contact sticks once in a few thousand hours: before any evidence.
+const USUALLY: f64 = 0.001;
+/// And of the loops of a port one in a hundred does, at any time.
+const AT_ANY_TIME: f64 = 0.01;
+/// What it adds that others saw the vehicles, at most.
+const MOST_OF_OTHERS: f64 = 3.5;
+/// What each vehicle adds that does not change it: a loop misses one in fifty.
+const EACH: f64 = 3.9;
+
+impl Rule for SensorStuck {
+    fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
+        match seen {
+            Seen::Reading(signal) => {
+                let Reading::Contact(closed) = signal.reading else { return };
+                let contact = self.contacts.entry(signal.sensor.clone()).or_default();
+                if !matches!(signal.change, Change::Rose | Change::Fell) {
+                    return;
+                }
+                if contact.life.is_open() {
+                    let mut draft = draft(signal.sensor, contact, here);
+                    draft.until = Some(signal.at);
+                    draft.facts.push(Phrase::words(format!("Sensor {} changes again.", signal.sensor)));
+                    draft.actions.clear();
+                    contact.life.end(here, Phase::Closed, draft);
+                }
+                (contact.since, contact.position, contact.closed) = (signal.at, signal.position, *closed);
+                contact.passed = 0;
+            }
+            Seen::Lane(LaneEvent::Passed(passed)) if passed.0.last && passed.0.exit.is_some() => {
+                let passage = &passed.0;
+                let stuck: Vec<SensorId> = self
+                    .contacts
+                    .iter()
+                    // It said occupied from before this vehicle came until after it had gone.
+                    .filter(|(_, contact)| contact.closed && contact.since < passage.crossed)
+                    .map(|(id, _)| id.clone())
+                    .collect();
+                for sensor in stuck {
+                    self.pass(&sensor, here);
+                }
+            }
+            Seen::Lane(_) => {}
+        }
+    }
+
+    fn fire(&mut self, _: &mut Here<'_>) {}
+
+    fn next_due(&self, _: &Look<'_>) -> Option<GatewayTime> {
+        None
+    }
+
+    fn stop(&mut self, here: &mut Here<'_>) {
+        for (sensor, mut contact) in core::mem::take(&mut self.contacts) {
+            let draft = draft(&sensor, &contact, here);
+            contact.life.give_up(here, draft);
+        }
+    }
+}
+
+impl SensorStuck {
+    fn pass(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
+        let healthy = here.health(sensor).is_healthy();
+        let Some(contact) = self.contacts.get_mut(sensor).filter(|_| healthy) else { return };
+        contact.passed += 1;
+        let least = here.site.rules.sensor_stuck.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
+        let stuck = logit(USUALLY) + EACH * f64::from(contact.passed);
+        if !contact.life.is_open() && stuck >= logit(least) {
+            let draft = draft(sensor, contact, here);
+            let first = contact.position;
+            contact.life.say_of(here, &format!("{}/{sensor}", KIND.kind), first, draft);
+        }
+    }
+}
+
+fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
+    let mut draft = Draft::new(
+        Phrase::words("a loop says occupied all the time"),
+        Phrase::words("It is stuck, or something lies on it: what it says means nothing."),
+        AT_ANY_TIME,
+        contact.since,
+    );
+    draft.severity = Severity::Minor;
+    draft.urgency = Urgency::Expected;
+    draft.answer_within = Some(Duration::from_secs(3600));
+    let said = Phrase::words(format!("no change for {} vehicles", contact.passed));
+    let all = EACH * f64::from(contact.passed);
+    draft.absent(here, sensor, said, all);
+    // That vehicles passed is others' word.
+    for (other, _) in here.sensors_with(Role::LoopExit).filter(|(id, _)| *id != sensor).take(1) {
+        let said = Phrase::words(format!("{} vehicles", contact.passed));
+        draft.said(here, other, &[], said, (all - MOST_WEIGHT).clamp(0.0, MOST_OF_OTHERS));
+    }
+    draft.facts = vec![
+        Phrase::words(format!("Sensor {sensor} has said occupied while {} vehicles passed", contact.passed))
+            .detail(FieldClass::Method, Phrase::words(" since ").at(contact.since))
+            .then("."),
+    ];
+    draft.act(
+        FieldClass::Public,
+        Phrase::words("Look at the loop."),
+        Phrase::words("Look whether something lies on the loop; have its detector reset."),
+    );
+    draft.alternatives = vec![Alternative {
+        text: Phrase::words("a vehicle stands there and others drive around it"),
+        probability: 1.0 - draft.probability(),
+    }];
+    draft
+}
