@@ -5,6 +5,7 @@ use crate::{
     lane::{self, Lane, Patience},
     references::Statements,
     rules::{Here, Look, Machine, Seen, Signal},
+    trails::{self, TrailEvent, Trails},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,7 @@ use alloc::{
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
+    Control, GatewayTime, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
     observation::Freshness,
     site::{Role, ZoneKind, rules},
 };
@@ -43,6 +44,7 @@ struct EngineMemory {
     sensors: BTreeMap<SensorId, Memory>,
     zones: BTreeMap<ZoneId, ZoneMemory>,
     statements: Statements,
+    trails: Trails,
     /// Who asked to be woken when: time, zone, and which of the zone's machines (the lane is 0).
     deadlines: BTreeSet<(GatewayTime, ZoneId, usize)>,
 }
@@ -115,7 +117,12 @@ impl Engine {
 
     /// When to call [`Engine::advance`] next, at the latest.
     pub fn next_deadline(&self) -> Option<Deadline> {
-        let (at, zone, who) = self.memory.deadlines.first()?;
+        let read = self.memory.trails.next_due();
+        let first = self.memory.deadlines.first();
+        if let Some(at) = read.filter(|at| first.is_none_or(|(first, ..)| at <= first)) {
+            return Some(Deadline { at, name: "the next read of a credential".into() });
+        }
+        let (at, zone, who) = first?;
         let machines = self.memory.zones.get(zone).map(|zone| &zone.machines);
         let machine = machines.and_then(|machines| machines.get(who.checked_sub(1)?));
         let name = machine.map_or("lane", |machine| machine.kind().kind);
@@ -175,10 +182,16 @@ impl Engine {
         let Some(spec) = site.sensors.get(&observation.sensor) else { return };
         let known = memory.sensors.entry(observation.sensor.clone()).or_default();
         // What a source kept back says how things were: it neither heals a sensor nor raises an alarm.
+        let claimed = observation.observed_at.map(|claimed| claimed.at);
         if observation.freshness == Freshness::History {
+            // But somebody who came out while the line was down is not inside any more.
+            if let Some(claimed) = claimed {
+                self.trace(observation, claimed.min(stamp.wall), stamp);
+                self.follow(stamp, out);
+            }
             return;
         }
-        let at = known.clock.correct(observation.observed_at.map(|claimed| claimed.at), stamp);
+        let at = known.clock.correct(claimed, stamp);
         let change = known.take(spec, &observation.reading, stamp.gateway, stamp.position);
         let signal = Signal {
             sensor: &observation.sensor,
@@ -222,6 +235,40 @@ impl Engine {
             around.let_work(machines, &zone_id, stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
         }
         self.ask_again(&zone_id, stamp.gateway);
+        self.trace(observation, at, stamp);
+        self.follow(stamp, out);
+    }
+
+    /// Adds what a credential reader said to its holder's trail.
+    fn trace(&mut self, observation: &Observation, at: WallTime, stamp: &Stamp) {
+        let Reading::Credential(credential) = &observation.reading else { return };
+        let Some(site) = &self.memory.site else { return };
+        let Some(spec) = site.sensors.get(&observation.sensor) else { return };
+        let heard = trails::Heard {
+            sensor: &observation.sensor,
+            spec,
+            credential,
+            at,
+            claimed: observation.observed_at.map(|claimed| claimed.at),
+            live: observation.freshness == Freshness::Live,
+        };
+        self.memory.trails.take(&heard, &self.key, site, stamp);
+    }
+
+    /// Shows the reads that are due to the machines of their zones, each with its trail.
+    fn follow(&mut self, stamp: &Stamp, out: &mut Vec<Situation>) {
+        while let Some((holder, indexes)) = self.memory.trails.release(stamp.gateway) {
+            let trails = core::mem::take(&mut self.memory.trails);
+            for index in indexes {
+                let Some(trail) = trails.of(&holder) else { break };
+                let event = TrailEvent { holder, trail, index };
+                let zone_id = &event.read().zone;
+                let seen = Seen::Trail(event);
+                self.let_work(zone_id, stamp, None, out, |machine, here| machine.rule_mut().seen(&seen, here));
+                self.ask_again(zone_id, stamp.gateway);
+            }
+            self.memory.trails = trails;
+        }
     }
 
     fn take_control(&mut self, control: &Control, stamp: &Stamp, out: &mut Vec<Situation>) {
@@ -230,7 +277,7 @@ impl Engine {
                 self.memory.sensors.values_mut().for_each(|memory| memory.listen_anew(stamp.gateway));
             }
             Control::SiteApplied { site, .. } => self.apply(site, stamp, out),
-            Control::References(references) => self.memory.statements.take(references),
+            Control::References(references) => self.memory.statements.take(references, &self.key),
             Control::SecurityLevel { level, .. } => self.memory.security_level = (*level).clamp(1, 3),
             _ => {}
         }
@@ -275,7 +322,19 @@ impl Engine {
 
     /// Fires everything due up to a stamp, each at its own time.
     fn fire_due(&mut self, until: &Stamp, out: &mut Vec<Situation>) {
-        while self.memory.deadlines.first().is_some_and(|(at, ..)| *at <= until.gateway) {
+        loop {
+            let machine = self.memory.deadlines.first().map(|(at, ..)| *at);
+            if let Some(at) = self.memory.trails.next_due().filter(|at| machine.is_none_or(|machine| *at <= machine)) {
+                if at > until.gateway {
+                    break;
+                }
+                self.memory.now = at;
+                self.follow(&Stamp { gateway: at, ..self.memory.last }, out);
+                continue;
+            }
+            if machine.is_none_or(|machine| machine > until.gateway) {
+                break;
+            }
             let Some((at, zone_id, who)) = self.memory.deadlines.pop_first() else { break };
             if let Some(asked) = self.memory.zones.get_mut(&zone_id).and_then(|zone| zone.asked.get_mut(who)) {
                 *asked = None;

@@ -68,6 +68,7 @@ const fn likes(roles: &'static [Role], without: &'static str) -> RoleUse {
 
 const WIND: &[Role] = &[WindSpeed];
 const PRESENCE: &[Role] = &[PresencePir, PresenceCamera, FenceVibration, Pedestrian];
+const READERS: &[Role] = &[Reader, Grant];
 const PLATES: &[Role] = &[PlateFront, PlateRear];
 
 const RULES: &[RuleKind] = &[
@@ -175,6 +176,44 @@ const RULES: &[RuleKind] = &[
             &[CabinetTamper, NodeTamper],
             "only a node's own report of being handled is said, no cabinet door",
         )],
+    },
+    RuleKind {
+        kind: "access.pass-back",
+        rule: "pass-back",
+        uses: &[
+            needs(READERS, "nothing reads credentials here"),
+            RoleUse {
+                roles: READERS,
+                least: 2,
+                anywhere: true,
+                essential: true,
+                without: "it must know who went in and who went out, and one reader knows one of them",
+            },
+        ],
+    },
+    RuleKind {
+        kind: "access.impossible-travel",
+        rule: "impossible-travel",
+        uses: &[
+            needs(READERS, "nothing reads credentials here"),
+            RoleUse {
+                roles: READERS,
+                least: 2,
+                anywhere: true,
+                essential: true,
+                without: "with one reader nobody travels anywhere",
+            },
+        ],
+    },
+    RuleKind {
+        kind: "access.out-of-zone",
+        rule: "out-of-zone",
+        uses: &[needs(READERS, "nothing reads credentials here")],
+    },
+    RuleKind {
+        kind: "access.out-of-hours",
+        rule: "out-of-hours",
+        uses: &[needs(READERS, "nothing reads credentials here")],
     },
 ];
 

@@ -5,19 +5,21 @@
 //! nothing about who is told.
 
 mod conditions;
+mod findings;
 
 use crate::{
     evidence::{Draft, situation},
     health::{Change, Memory, SensorHealth},
     lane::LaneEvent,
     references::Statements,
+    trails::TrailEvent,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use quaywatch_schemas::{
     GatewayTime, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
     observation::Media,
     site::{Role, Sensor, Zone, ZoneKind, rules::Mode},
-    situation::{Phase, SituationId},
+    situation::{Missing, Phase, SituationId},
     time::ClockQuality,
 };
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,9 @@ pub(crate) enum Seen<'a> {
     Reading(Signal<'a>),
     /// What happened in the zone's lane.
     Lane(&'a LaneEvent),
+    /// A credential at one of the zone's readers, in its trail: once when it is looked at, and again whenever a word that
+    /// came late changes what was before it.
+    Trail(TrailEvent<'a>),
 }
 
 /// A reading with everything known about it.
@@ -119,6 +124,16 @@ impl Here<'_> {
             SensorHealth::Unhealthy(why, since) => Some((sensor.clone(), why, Some(self.wall(since)))),
         })
         .collect()
+    }
+
+    /// Why sensors could not speak, for those that said why.
+    pub(crate) fn why_deaf(&self, sensors: &[SensorId]) -> Vec<Missing> {
+        let why = sensors.iter().map(|sensor| match self.health(sensor) {
+            SensorHealth::Unhealthy(why, since) => (sensor, why, Some(self.wall(since))),
+            // It can speak again, but could not all the while.
+            _ => (sensor, NoData::Silent, None),
+        });
+        why.map(|(sensor, why, since)| Missing { sensor: sensor.clone(), why, since }).collect()
     }
 
     /// The zone's sensors of a role, if there are some and all of them could have spoken at any time from `from` on: only
@@ -195,4 +210,8 @@ rules! {
     sensor_silent::SensorSilent,
     blinded_before_access::BlindedBeforeAccess,
     node_tamper::NodeTamper,
+    pass_back::PassBack,
+    impossible_travel::ImpossibleTravel,
+    out_of_zone::OutOfZone,
+    out_of_hours::OutOfHours,
 }
