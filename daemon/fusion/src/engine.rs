@@ -257,11 +257,12 @@ impl Engine {
 
     /// Shows the reads that are due to the machines of their zones, each with its trail.
     fn follow(&mut self, stamp: &Stamp, out: &mut Vec<Situation>) {
-        while let Some((holder, indexes)) = self.memory.trails.release(stamp.gateway) {
+        while let Some(released) = self.memory.trails.release(stamp.gateway) {
             let trails = core::mem::take(&mut self.memory.trails);
-            for index in indexes {
+            let holder = released.holder;
+            for (index, again) in released.all() {
                 let Some(trail) = trails.of(&holder) else { break };
-                let event = TrailEvent { holder, trail, index };
+                let event = TrailEvent { holder, trail, index, again };
                 let zone_id = &event.read().zone;
                 let seen = Seen::Trail(event);
                 self.let_work(zone_id, stamp, None, out, |machine, here| machine.rule_mut().seen(&seen, here));

@@ -215,6 +215,40 @@ const RULES: &[RuleKind] = &[
         rule: "out-of-hours",
         uses: &[needs(READERS, "nothing reads credentials here")],
     },
+    RuleKind {
+        kind: "access.first-time-zone",
+        rule: "first-time-zone",
+        uses: &[needs(READERS, "nothing reads credentials here")],
+    },
+    RuleKind {
+        kind: "access.denied-then-granted",
+        rule: "denied-then-granted",
+        uses: &[needs(READERS, "nothing reads credentials here")],
+    },
+    RuleKind {
+        kind: "access.not-taken",
+        rule: "not-taken",
+        uses: &[
+            needs(READERS, "nothing reads credentials here"),
+            likes(&[Door, PeopleCount], "it knows that nobody went only where the access system itself says so"),
+        ],
+    },
+    RuleKind {
+        kind: "access.door-held",
+        rule: "door-held",
+        uses: &[
+            needs(&[Door], "nothing says that a door is open"),
+            likes(&[Reader], "it cannot tell who was let in, so it only says that a door stands open"),
+        ],
+    },
+    RuleKind {
+        kind: "access.on-foot",
+        rule: "on-foot",
+        uses: &[
+            needs(&[PeopleCount], "nobody counts who passes"),
+            needs(&[Reader], "it cannot tell who was let in, so it says nothing"),
+        ],
+    },
 ];
 
 #[cfg(test)]

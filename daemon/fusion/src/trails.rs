@@ -35,6 +35,8 @@ pub(crate) struct Trail {
     pub(crate) reads: Vec<Read>,
     /// How many reads there ever were.
     pub(crate) visits: u32,
+    /// When the first of them was.
+    pub(crate) since: WallTime,
     last_seen: GatewayTime,
 }
 
@@ -76,6 +78,16 @@ pub(crate) struct TrailEvent<'a> {
     pub(crate) trail: &'a Trail,
     /// Which of the trail's reads.
     pub(crate) index: usize,
+    /// It was looked at before; what came before it has changed since, or what became of it.
+    pub(crate) again: bool,
+}
+
+/// A read that was put into its trail, and what is to be looked at for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Released {
+    pub(crate) holder: Handle,
+    new: Option<usize>,
+    again: Vec<usize>,
 }
 
 /// What is inside a reader: two readers of one area let people into and out of the same place.
@@ -146,19 +158,19 @@ impl Trails {
         self.waiting.keys().next().map(|(due, ..)| *due)
     }
 
-    /// The next read that is due, put into its trail: whose, and which of its reads are to be looked at. None of them if it
-    /// was said before.
-    pub(crate) fn release(&mut self, now: GatewayTime) -> Option<(Handle, Vec<usize>)> {
+    /// Puts the next read that is due into its trail. Nothing is to be looked at if it was said before.
+    pub(crate) fn release(&mut self, now: GatewayTime) -> Option<Released> {
         let first = self.waiting.first_entry().filter(|first| first.key().0 <= now)?;
         let (holder, read) = first.remove();
-        Some((holder, self.put(holder, read)))
+        let (new, again) = self.put(holder, read);
+        Some(Released { holder, new, again })
     }
 
     pub(crate) fn of(&self, holder: &Handle) -> Option<&Trail> {
         self.trails.get(holder)
     }
 
-    fn put(&mut self, holder: Handle, read: Read) -> Vec<usize> {
+    fn put(&mut self, holder: Handle, read: Read) -> (Option<usize>, Vec<usize>) {
         if !self.trails.contains_key(&holder)
             && self.trails.len() == TRAILS
             && let Some(longest_unseen) = self.trails.iter().min_by_key(|(_, trail)| trail.last_seen).map(|(it, _)| *it)
@@ -194,32 +206,32 @@ impl Trails {
 }
 
 impl Trail {
-    /// Puts a read where it belongs. Gives which reads are to be looked at: it and those after it, unless they are so old
-    /// that what was concluded from them stays.
-    fn put(&mut self, read: Read) -> Vec<usize> {
+    /// Puts a read where it belongs. Gives where, and which reads are to be looked at again: those after it, unless they are
+    /// so old that what was concluded from them stays.
+    fn put(&mut self, read: Read) -> (Option<usize>, Vec<usize>) {
         if read.access == Access::NotTaken
             && let Some(granted) = self.reads.iter().rposition(|before| read.takes_back(before))
         {
             self.reads[granted].access = Access::NotTaken;
-            return self.open_from(granted, read.received);
+            return (None, self.open_from(granted, read.received));
         }
         if self.reads.iter().any(|before| read.repeats(before)) {
-            return Vec::new();
+            return (None, Vec::new());
         }
         let mut index = self.reads.partition_point(|before| (before.at, before.position) < (read.at, read.position));
         if self.reads.len() == READS_PER_TRAIL {
             if index == 0 {
-                return Vec::new();
+                return (None, Vec::new());
             }
             self.reads.remove(0);
             index -= 1;
         }
+        self.since = if self.visits == 0 { read.at } else { self.since.min(read.at) };
         self.visits = self.visits.saturating_add(1);
         let (live, now) = (read.live, read.received);
         self.reads.insert(index, read);
         // What was kept back is no news; what it says about the reads after it is.
-        let own = live.then_some(index);
-        own.into_iter().chain(self.open_from(index + 1, now)).collect()
+        (live.then_some(index), self.open_from(index + 1, now))
     }
 
     fn open_from(&self, first: usize, now: GatewayTime) -> Vec<usize> {
@@ -254,6 +266,13 @@ impl Read {
             && before.access != Access::Denied
             && before.at <= self.at.after(SAME_READ)
             && after <= NOT_TAKEN_WITHIN
+    }
+}
+
+impl Released {
+    /// Which of the trail's reads are to be looked at, in order, and whether again.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
+        self.new.iter().map(|index| (*index, false)).chain(self.again.iter().map(|index| (*index, true)))
     }
 }
 

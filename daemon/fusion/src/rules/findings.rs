@@ -52,13 +52,7 @@ impl<F: Finding> Findings<F> {
                 open.finding = finding;
                 open.life.say(here, first, draft);
             }
-            (Some(index), None) => {
-                if let Some(mut open) = self.open.remove(index) {
-                    let mut draft = open.finding.draft(here);
-                    draft.withdraw("A word that came late explains it.", "It was not so.");
-                    open.life.end(here, Phase::Retracted, draft);
-                }
-            }
+            (Some(index), None) => self.withdraw(index, here),
             (None, Some((finding, draft))) if first > self.closed => {
                 if self.open.len() == FINDINGS_PER_RULE {
                     self.close(here);
@@ -68,6 +62,13 @@ impl<F: Finding> Findings<F> {
                 self.open.push_back(open);
             }
             (None, _) => {}
+        }
+    }
+
+    /// Withdraws what a late word explains.
+    pub(super) fn withdraw_if(&mut self, here: &mut Here<'_>, explained: impl Fn(&F) -> bool) {
+        while let Some(index) = self.open.iter().position(|open| explained(&open.finding)) {
+            self.withdraw(index, here);
         }
     }
 
@@ -86,6 +87,14 @@ impl<F: Finding> Findings<F> {
         for mut open in self.open.drain(..) {
             let draft = open.finding.draft(here);
             open.life.give_up(here, draft);
+        }
+    }
+
+    fn withdraw(&mut self, index: usize, here: &mut Here<'_>) {
+        if let Some(mut open) = self.open.remove(index) {
+            let mut draft = open.finding.draft(here);
+            draft.withdraw("A word that came late explains it.", "It was not so.");
+            open.life.end(here, Phase::Retracted, draft);
         }
     }
 

@@ -5,6 +5,7 @@
 //! nothing about who is told.
 
 mod conditions;
+mod doorway;
 mod findings;
 
 use crate::{
@@ -214,4 +215,9 @@ rules! {
     impossible_travel::ImpossibleTravel,
     out_of_zone::OutOfZone,
     out_of_hours::OutOfHours,
+    first_time_zone::FirstTimeZone,
+    denied_then_granted::DeniedThenGranted,
+    not_taken::NotTaken,
+    door_held::DoorHeld,
+    on_foot::OnFoot,
 }
