@@ -49,7 +49,7 @@ pub(crate) struct Read {
     pub(crate) leads: Option<Direction>,
     /// When, corrected for the reader's clock.
     pub(crate) at: WallTime,
-    /// How far that may be wrong either way.
+    /// How much earlier it may have been.
     pub(crate) slack: Duration,
     pub(crate) received: GatewayTime,
     pub(crate) position: Position,
@@ -183,8 +183,8 @@ impl Trails {
         trail.put(read)
     }
 
-    /// How far a reader's corrected time may be off. Its offset is that of its promptest word: of few words all may have
-    /// been late.
+    /// How much earlier than its corrected time a read may have been. A reader's offset is that of its promptest word: of few
+    /// words all may have been late.
     fn slack(&mut self, heard: &Heard<'_>) -> Duration {
         if heard.claimed.is_none() {
             // Its receipt is all there is; the line may have held it.

@@ -237,6 +237,7 @@ impl Finding for Opened {
             PRIOR_UNLET,
             self.at,
         );
+        draft.until = Some(self.at);
         draft.severity = Severity::Severe;
         draft.urgency = Urgency::Immediate;
         draft.answer_within = Some(Duration::from_secs(180));

@@ -193,16 +193,12 @@ impl Finding for Passage {
         for reader in &self.unread {
             draft.absent(here, reader, Phrase::words("no other credential"), share);
         }
-        draft.facts = vec![Phrase::words(format!(
-            "{} passed {}, and {} let in.",
-            count(self.people, "person", "people"),
-            here.zone.name,
-            match self.let_in {
-                0 => "nobody was".into(),
-                1 => "1 was".into(),
-                more => format!("{more} were"),
-            }
-        ))];
+        let passed = count(self.people, "person", "people");
+        let place = &here.zone.name;
+        draft.facts = vec![Phrase::words(match self.let_in {
+            0 => format!("{passed} passed {place} without being let in."),
+            let_in => format!("{passed} passed {place}, and {let_in} of them had been let in."),
+        })];
         draft.act(
             FieldClass::Public,
             Phrase::words("Look who came in last."),

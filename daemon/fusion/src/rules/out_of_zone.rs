@@ -129,7 +129,7 @@ impl Finding for Outside {
         draft.said(here, &self.reader, &[self.position], Phrase::words(said), worth(self.age));
         let refused = if self.refused { " It was refused." } else { "" };
         draft.facts = vec![Phrase::words(format!(
-            "By the roster its holder is {} {}, which may not be at {}.{refused}",
+            "By the roster its holder is {} {}, who may not be at {}.{refused}",
             article(&self.role),
             self.role,
             here.zone.name

@@ -73,6 +73,9 @@ const AT_ANY_TIME: f64 = 0.1;
 /// Of a hundred people three present their credential again, after some seconds, because nothing moved.
 const PRESENTED_AGAIN: f64 = 0.03;
 const PRESENTING_AGAIN: f64 = 2.5;
+/// Three of ten thousand words are told again minutes later as if it were anew.
+const TOLD_AGAIN: f64 = 0.0003;
+const TELLING_AGAIN: f64 = 300.0;
 /// People stay for hours and are away for half an hour.
 const STAY: f64 = 4.0 * 3600.0;
 const AWAY: f64 = 1800.0;
@@ -188,7 +191,8 @@ impl Twice {
         let (a, b) = (1.0 / STAY, 1.0 / AWAY);
         let returned = a * b / (b - a) * (libm::exp(-a * t) - libm::exp(-b * t));
         let again = libm::exp(-t / PRESENTING_AGAIN) / PRESENTING_AGAIN;
-        let innocent = unread * returned + PRESENTED_AGAIN * again;
+        let told_again = libm::exp(-t / TELLING_AGAIN) / TELLING_AGAIN;
+        let innocent = unread * returned + PRESENTED_AGAIN * again + TOLD_AGAIN * told_again;
         libm::log(HANDED_BACK * handed_back) - libm::log(innocent.max(1e-30))
     }
 }
