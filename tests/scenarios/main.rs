@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod engine;
+mod late;
 mod products;
 mod properties;
 mod render;
@@ -104,6 +105,15 @@ folders! {
     a_sensor_stops_speaking = "sensor-silent",
     somebody_enters_after_a_camera_went_blind = "blinded-before-access",
     a_node_is_tampered_with = "node-tamper",
+    one_credential_comes_in_twice = "pass-back",
+    one_credential_is_at_two_places_too_soon = "impossible-travel",
+    a_credential_is_where_its_holder_may_not_be = "out-of-zone",
+    a_credential_is_used_outside_its_holders_shift = "out-of-hours",
+    a_credential_is_where_it_never_was_at_this_hour = "first-time-zone",
+    one_is_refused_and_another_opens_the_door = "denied-then-granted",
+    somebody_is_let_in_and_nobody_goes = "not-taken",
+    a_door_stands_open_or_opens_without_leave = "door-held",
+    more_people_pass_than_were_let_in = "on-foot",
 }
 
 /// Words that officers must never read in what the gateway says: it accuses nobody.

@@ -13,7 +13,7 @@ use quaywatch_schemas::{
     units::{Finite, Probability, Unit},
 };
 
-const SITES: [&str; 3] = ["gate", "quay", "simple-lane"];
+const SITES: [&str; 4] = ["gate", "quay", "simple-lane", "access"];
 const START: WallTime = WallTime(1_773_454_310_000_000_000);
 
 fn any_site() -> impl Strategy<Value = Site> {

@@ -13,6 +13,7 @@
 //! 22.5    rear    plate 7-KLB-09 0.88 also 7-KL8-09    claimed 3    what the source says was 3 s ago
 //! 30      front   plate X-1 0.9   history                           kept back by the source
 //! 31      bookings booked 12-BRV-4 32000      feed, fact; `as-of 7200`: the list is two hours old
+//! 32      roster  holds A7 docker quay,yard shift 0 28800     badge, role, its zones, shifts in seconds after the start
 //! 40      started                the gateway starts again
 //! 90      end                    nothing more comes; time passes until then
 //!
@@ -20,7 +21,7 @@
 //! ```
 //!
 //! Words: `on`, `off`, `count N`, `V UNIT [unstable|stable]`, `plate TEXT SCORE [also TEXT SCORE]`, `person SCORE`,
-//! `animal SCORE`, `nobody`, `people N`, `granted BADGE`, `denied BADGE`, `blind`, `faulty`, `tampered`, `alive`,
+//! `animal SCORE`, `nobody`, `people N`, `granted BADGE`, `denied BADGE`, `not-taken BADGE`, `duress BADGE`, `blind`, `faulty`, `tampered`, `alive`,
 //! `no-data WHY`, `media CAMERA` (15 s before until 15 s after).
 
 use crate::site;
@@ -31,7 +32,7 @@ use quaywatch_schemas::{
         AccessDecision, Candidate, Credential, DenialReason, Detection, Frame, Freshness, Health, Measure, Media,
         ObjectClass, Plate, SourceTime,
     },
-    reference::{Booking, Fact, Reference, References},
+    reference::{self, Booking, Fact, Reference, References, Shift},
     sealed::Identity,
     time::{ClockQuality, ClockState},
     units::{Finite, Probability, Unit},
@@ -152,6 +153,17 @@ fn record(words: &[&str], now: f64, share: f64, start: WallTime) -> Result<Recor
             };
             return references(feed, plate, Fact::Booking(booking), rest, now, start);
         }
+        [feed, "holds", badge, role, zones, rest @ ..] => {
+            let zones = zones.split(',').map(ZoneId::new).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+            let (mut shifts, mut rest) = (Vec::new(), rest);
+            while let ["shift", from, until, more @ ..] = rest {
+                shifts.push(Shift { from: at(number_of(from)?), until: at(number_of(until)?) });
+                rest = more;
+            }
+            let holder = Identity { handle: None, value: Private::clear(*badge) };
+            let role = reference::Role { holder, role: (*role).into(), zones, shifts };
+            return references(feed, badge, Fact::Role(role), rest, now, start);
+        }
         [feed, "work-in", zone, rest @ ..] => {
             let zone = ZoneId::new(zone).map_err(|e| e.to_string())?;
             return references(feed, zone.clone().as_str(), Fact::WorkOrder { zone }, rest, now, start);
@@ -228,6 +240,8 @@ fn reading(words: &[&str], share: f64) -> Result<Reading, String> {
         ["people", count] => Reading::People(number_of(count)? as u32),
         ["granted", badge] => credential(badge, AccessDecision::Granted),
         ["denied", badge] => credential(badge, AccessDecision::Denied(DenialReason::Unauthorized)),
+        ["not-taken", badge] => credential(badge, AccessDecision::NotTaken),
+        ["duress", badge] => credential(badge, AccessDecision::Duress),
         ["blind"] => Reading::Health(Health::Blind),
         ["faulty"] => Reading::Health(Health::Faulty),
         ["tampered"] => Reading::Health(Health::Tampered),

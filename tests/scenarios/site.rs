@@ -107,6 +107,7 @@ pub fn load(name: &str, rules: &[String]) -> Site {
         feeds: [
             (FeedId::new("bookings").unwrap(), Duration::from_secs(3600)),
             (FeedId::new("works").unwrap(), Duration::from_secs(3600)),
+            (FeedId::new("roster").unwrap(), Duration::from_secs(24 * 3600)),
         ]
         .into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],

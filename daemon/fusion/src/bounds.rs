@@ -16,6 +16,18 @@ pub const REFERENCES: usize = 20_000;
 pub const LOADS_PER_SENSOR: usize = 32;
 /// Differences between measured and declared mass remembered per lane.
 pub const RESIDUALS_PER_SCALE: usize = 31;
+/// Credentials whose trail is remembered: a large terminal has some thousands of badges in use. The longest unseen goes.
+pub const TRAILS: usize = 4096;
+/// Reads kept of one credential: a shift has four to eight. The oldest goes.
+pub const READS_PER_TRAIL: usize = 8;
+/// Reads that wait to be looked at: 100 readers at a shift change. At the bound the oldest waits no longer.
+pub const READS_WAITING: usize = 1024;
+/// Situations of one rule in one zone that rest on single reads and may still be withdrawn. At the bound the oldest is closed.
+pub const FINDINGS_PER_RULE: usize = 64;
+/// Credentials whose usual hours in one zone are remembered. The longest unseen goes.
+pub const HABITS_PER_ZONE: usize = 1024;
+/// Grants, passages and refusals at one door that wait to be matched. The oldest goes.
+pub const EVENTS_PER_DOOR: usize = 32;
 /// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
 /// Whatever fails together must not be able to prove anything alone.
 pub const MOST_WEIGHT: f64 = 6.0;

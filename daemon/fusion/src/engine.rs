@@ -9,6 +9,7 @@ use crate::{
     plates::Read,
     references::Statements,
     rules::{Here, Look, Machine, Seen, Sensors, Signal},
+    trails::{self, TrailEvent, Trails},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,7 @@ use alloc::{
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
+    Control, GatewayTime, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
     observation::Freshness,
     site::{Role, ZoneKind, rules},
 };
@@ -42,6 +43,7 @@ pub struct Engine {
 struct Hearing {
     by_role: BTreeMap<Role, u64>,
     lane: u64,
+    trails: u64,
 }
 
 /// Everything the engine remembers.
@@ -60,6 +62,7 @@ struct EngineMemory {
     /// In the order of the site's zones.
     zones: Vec<ZoneMemory>,
     statements: Statements,
+    trails: Trails,
     /// Who asked to be woken when: time, zone, and which of the zone's machines (its lane is 0, its passages are 1).
     deadlines: BTreeSet<(GatewayTime, u32, u16)>,
 }
@@ -141,7 +144,12 @@ impl Engine {
 
     /// When to call [`Engine::advance`] next, at the latest.
     pub fn next_deadline(&self) -> Option<Deadline> {
-        let (at, zone, who) = self.memory.deadlines.first()?;
+        let read = self.memory.trails.next_due();
+        let first = self.memory.deadlines.first();
+        if let Some(at) = read.filter(|at| first.is_none_or(|(first, ..)| at <= first)) {
+            return Some(Deadline { at, name: "the next read of a credential".into() });
+        }
+        let (at, zone, who) = first?;
         let machines = self.memory.zones.get(*zone as usize).map(|zone| &zone.machines);
         let machine = machines.and_then(|machines| machines.get(usize::from(who.checked_sub(FIRST_MACHINE)?)));
         let name = machine.map_or(if *who == LANE { "lane" } else { "passages" }, |machine| machine.kind().kind);
@@ -211,10 +219,19 @@ impl Engine {
         let Some(spec) = memory.site.as_ref().and_then(|site| site.sensors.get(&observation.sensor)) else { return };
         let Some(known) = memory.sensors.get_mut(number) else { return };
         // What a source kept back says how things were: it neither heals a sensor nor raises an alarm.
-        if observation.freshness == Freshness::History || known.is_repeat(observation.source_id) {
+        if known.is_repeat(observation.source_id) {
             return;
         }
-        let heard = known.clock.hear(observation.observed_at.map(|claimed| claimed.at), spec.clock, stamp);
+        let claimed = observation.observed_at.map(|claimed| claimed.at);
+        if observation.freshness == Freshness::History {
+            // But somebody who came out while the line was down is not inside any more.
+            if let Some(claimed) = claimed {
+                self.trace(observation, claimed.min(stamp.wall), stamp);
+                self.follow(stamp, out);
+            }
+            return;
+        }
+        let heard = known.clock.hear(claimed, spec.clock, stamp);
         let change = known.take(spec, &observation.reading, heard.at, stamp.gateway, stamp.position);
         let Some(zone) = self.index.zone_of(number) else { return };
         let role = spec.role;
@@ -252,6 +269,45 @@ impl Engine {
             woken |= around.tell_of_lane(zones, zone, &events, stamp, out);
         }
         self.ask_again(zone, woken, stamp.gateway);
+        if matches!(observation.reading, Reading::Credential(_)) {
+            self.trace(observation, heard.at, stamp);
+            self.follow(stamp, out);
+        }
+    }
+
+    /// Adds what a credential reader said to its holder's trail.
+    fn trace(&mut self, observation: &Observation, at: WallTime, stamp: &Stamp) {
+        let Reading::Credential(credential) = &observation.reading else { return };
+        let Some(site) = &self.memory.site else { return };
+        let Some(spec) = site.sensors.get(&observation.sensor) else { return };
+        let heard = trails::Heard {
+            sensor: &observation.sensor,
+            spec,
+            credential,
+            at,
+            claimed: observation.observed_at.map(|claimed| claimed.at),
+            live: observation.freshness == Freshness::Live,
+        };
+        self.memory.trails.take(&heard, &self.key, site, stamp);
+    }
+
+    /// Shows the reads that are due to the machines of their zones, each with its trail.
+    fn follow(&mut self, stamp: &Stamp, out: &mut Vec<Situation>) {
+        while let Some(released) = self.memory.trails.release(stamp.gateway) {
+            let trails = core::mem::take(&mut self.memory.trails);
+            let holder = released.holder;
+            for (index, again) in released.all() {
+                let Some(trail) = trails.of(&holder) else { break };
+                let event = TrailEvent { holder, trail, index, again };
+                let Some(zone) = self.index.zone(&event.read().zone) else { continue };
+                let woken = self.hearing.get(zone as usize).map_or(0, |hearing| hearing.trails);
+                let seen = Seen::Trail(event);
+                let Some((around, zones)) = self.split() else { break };
+                around.let_work(zones, (zone, woken), stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
+                self.ask_again(zone, woken, stamp.gateway);
+            }
+            self.memory.trails = trails;
+        }
     }
 
     /// What machines look at while they work, and the zones they are in.
@@ -277,7 +333,7 @@ impl Engine {
                 self.memory.sensors.iter_mut().for_each(|memory| memory.listen_anew(stamp.gateway));
             }
             Control::SiteApplied { site, .. } => self.apply(site, stamp, out),
-            Control::References(references) => self.memory.statements.take(references),
+            Control::References(references) => self.memory.statements.take(references, &self.key),
             Control::SecurityLevel { level, .. } => self.memory.security_level = (*level).clamp(1, 3),
             _ => {}
         }
@@ -344,7 +400,19 @@ impl Engine {
 
     /// Fires everything due up to a stamp, each at its own time.
     fn fire_due(&mut self, until: &Stamp, out: &mut Vec<Situation>) {
-        while self.memory.deadlines.first().is_some_and(|(at, ..)| *at <= until.gateway) {
+        loop {
+            let machine = self.memory.deadlines.first().map(|(at, ..)| *at);
+            if let Some(at) = self.memory.trails.next_due().filter(|at| machine.is_none_or(|machine| *at <= machine)) {
+                if at > until.gateway {
+                    break;
+                }
+                self.memory.now = at;
+                self.follow(&Stamp { gateway: at, ..self.memory.last }, out);
+                continue;
+            }
+            if machine.is_none_or(|machine| machine > until.gateway) {
+                break;
+            }
             let Some((at, zone, who)) = self.memory.deadlines.pop_first() else { break };
             let Some(zone_memory) = self.memory.zones.get_mut(zone as usize) else { continue };
             if let Some(asked) = zone_memory.asked.get_mut(usize::from(who)) {
@@ -517,6 +585,9 @@ impl Hearing {
             let kind = machine.kind();
             if kind.hears_lane {
                 hearing.lane |= 1 << bit;
+            }
+            if kind.hears_trails {
+                hearing.trails |= 1 << bit;
             }
             for role in Role::ALL.into_iter().filter(|role| (kind.hears)(*role)) {
                 *hearing.by_role.entry(role).or_default() |= 1 << bit;

@@ -68,6 +68,7 @@ const fn likes(roles: &'static [Role], without: &'static str) -> RoleUse {
 
 const WIND: &[Role] = &[WindSpeed];
 const PRESENCE: &[Role] = &[PresencePir, PresenceCamera, FenceVibration, Pedestrian];
+const READERS: &[Role] = &[Reader, Grant];
 const PLATES: &[Role] = &[PlateFront, PlateRear];
 
 const RULES: &[RuleKind] = &[
@@ -225,6 +226,78 @@ const RULES: &[RuleKind] = &[
         ],
     },
     RuleKind { kind: "clock.step", rule: "clock-step", uses: &[] },
+    RuleKind {
+        kind: "access.pass-back",
+        rule: "pass-back",
+        uses: &[
+            needs(READERS, "nothing reads credentials here"),
+            RoleUse {
+                roles: READERS,
+                least: 2,
+                anywhere: true,
+                essential: true,
+                without: "it must know who went in and who went out, and one reader knows one of them",
+            },
+        ],
+    },
+    RuleKind {
+        kind: "access.impossible-travel",
+        rule: "impossible-travel",
+        uses: &[
+            needs(READERS, "nothing reads credentials here"),
+            RoleUse {
+                roles: READERS,
+                least: 2,
+                anywhere: true,
+                essential: true,
+                without: "with one reader nobody travels anywhere",
+            },
+        ],
+    },
+    RuleKind {
+        kind: "access.out-of-zone",
+        rule: "out-of-zone",
+        uses: &[needs(READERS, "nothing reads credentials here")],
+    },
+    RuleKind {
+        kind: "access.out-of-hours",
+        rule: "out-of-hours",
+        uses: &[needs(READERS, "nothing reads credentials here")],
+    },
+    RuleKind {
+        kind: "access.first-time-zone",
+        rule: "first-time-zone",
+        uses: &[needs(READERS, "nothing reads credentials here")],
+    },
+    RuleKind {
+        kind: "access.denied-then-granted",
+        rule: "denied-then-granted",
+        uses: &[needs(READERS, "nothing reads credentials here")],
+    },
+    RuleKind {
+        kind: "access.not-taken",
+        rule: "not-taken",
+        uses: &[
+            needs(READERS, "nothing reads credentials here"),
+            likes(&[Door, PeopleCount], "it knows that nobody went only where the access system itself says so"),
+        ],
+    },
+    RuleKind {
+        kind: "access.door-held",
+        rule: "door-held",
+        uses: &[
+            needs(&[Door], "nothing says that a door is open"),
+            likes(&[Reader], "it cannot tell who was let in, so it only says that a door stands open"),
+        ],
+    },
+    RuleKind {
+        kind: "access.on-foot",
+        rule: "on-foot",
+        uses: &[
+            needs(&[PeopleCount], "nobody counts who passes"),
+            needs(&[Reader], "it cannot tell who was let in, so it says nothing"),
+        ],
+    },
 ];
 
 #[cfg(test)]

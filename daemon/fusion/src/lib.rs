@@ -37,6 +37,7 @@ mod plates;
 mod references;
 mod rules;
 mod source_time;
+mod trails;
 
 pub use engine::{Deadline, Engine, RestoreError};
 pub use health::SensorHealth;

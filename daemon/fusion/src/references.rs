@@ -4,14 +4,18 @@
 //! container. A plate of two errors has at least one of its three parts right (pigeonhole), so looking the parts up finds
 //! every candidate without reading the list.
 
-use crate::{bounds::REFERENCES, plates::Letters};
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use crate::{bounds::REFERENCES, plates::Letters, trails::handle_of};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
 use core::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use quaywatch_schemas::{
     FeedId, Reference, Site, WallTime, ZoneId,
-    reference::{Booking, Fact, References},
+    reference::{Booking, Fact, References, Role},
     sealed::Handle,
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +27,16 @@ pub(crate) struct Statements {
     /// Made from the feeds.
     #[serde(skip)]
     index: BookingIndex,
+    /// Where each holder's roles are stated: by feed and key.
+    holders: BTreeMap<Handle, BTreeSet<(FeedId, String)>>,
+}
+
+/// What systems of record say of one credential's holder at one moment.
+pub(crate) struct Duty<'a> {
+    /// All roles that hold, never none.
+    pub(crate) roles: Vec<&'a Role>,
+    /// How far the statements have aged: 0 as they are made, 1 when they become stale.
+    pub(crate) age: f64,
 }
 
 /// Where bookings are, by what points to them. Numbers are places in `keys`.
@@ -68,7 +82,8 @@ struct Feed {
 }
 
 impl Statements {
-    pub(crate) fn take(&mut self, said: &References) {
+    /// Takes what a feed states. `key` makes the handles of holders that have none.
+    pub(crate) fn take(&mut self, said: &References, key: &[u8; 32]) {
         let held: usize = self.feeds.values().map(|feed| feed.statements.len()).sum();
         let feed = self.feeds.entry(said.feed.clone()).or_default();
         // A whole list that was overtaken by a newer one says nothing any more.
@@ -80,13 +95,24 @@ impl Statements {
         if said.complete {
             room += feed.statements.len();
             feed.statements.clear();
+            self.holders.retain(|_, stated| {
+                stated.retain(|(feed, _)| *feed != said.feed);
+                !stated.is_empty()
+            });
         }
         for statement in &said.statements {
             let newer = feed.statements.get(&statement.key).is_none_or(|held| held.version <= statement.version);
             let known = feed.statements.contains_key(&statement.key);
             if newer && (known || room > 0) {
                 room -= usize::from(!known);
-                feed.statements.insert(statement.key.clone(), statement.clone());
+                let stated_in = (said.feed.clone(), statement.key.clone());
+                let before = feed.statements.insert(statement.key.clone(), statement.clone());
+                if let Some(holder) = before.as_ref().and_then(|before| holder(before, key)) {
+                    self.holders.entry(holder).or_default().remove(&stated_in);
+                }
+                if let Some(holder) = holder(statement, key) {
+                    self.holders.entry(holder).or_default().insert(stated_in);
+                }
             }
         }
         self.index_anew();
@@ -130,6 +156,22 @@ impl Statements {
     fn is_fresh_feed(&self, id: &FeedId, site: &Site, at: WallTime) -> bool {
         let feed = self.feeds.get(id);
         feed.is_some_and(|feed| site.feeds.get(id).is_some_and(|max_age| is_fresh(feed.as_of, at, *max_age)))
+    }
+
+    /// What a holder may do at a moment, from feeds that are not stale; `None` if none of them says anything.
+    pub(crate) fn duty<'a>(&'a self, site: &Site, holder: &Handle, at: WallTime) -> Option<Duty<'a>> {
+        let mut duty = Duty { roles: Vec::new(), age: 0.0 };
+        for (feed_id, key) in self.holders.get(holder)? {
+            let (Some(feed), Some(max_age)) = (self.feeds.get(feed_id), site.feeds.get(feed_id)) else { continue };
+            let stated =
+                feed.statements.get(key).filter(|stated| holds(stated, at) && is_fresh(feed.as_of, at, *max_age));
+            if let Some(Fact::Role(role)) = stated.map(|stated| &stated.fact) {
+                duty.roles.push(role);
+                let age = at.0.saturating_sub(feed.as_of.0).max(0) as f64 / max_age.as_nanos().max(1) as f64;
+                duty.age = duty.age.max(age);
+            }
+        }
+        (!duty.roles.is_empty()).then_some(duty)
     }
 
     /// Whether a feed that is not stale says that work is allowed in a zone.
@@ -245,6 +287,13 @@ impl<'a> List<'a> {
 
 fn holds(statement: &Reference, at: WallTime) -> bool {
     statement.valid_from.is_none_or(|from| from <= at) && statement.valid_until.is_none_or(|until| at <= until)
+}
+
+fn holder(statement: &Reference, key: &[u8; 32]) -> Option<Handle> {
+    match &statement.fact {
+        Fact::Role(role) => handle_of(&role.holder, key),
+        _ => None,
+    }
 }
 
 /// A list from the future is as little worth as an old one: its clock is wrong, so its age is unknown.

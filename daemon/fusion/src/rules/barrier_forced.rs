@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.barrier_forced.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
     hears_lane: true,
+    hears_trails: false,
 };
 
 /// What is remembered of one arm.

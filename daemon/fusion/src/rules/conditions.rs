@@ -26,7 +26,7 @@ impl Here<'_> {
     }
 
     /// Minute of the site's local day.
-    fn local_minute(&self, at: WallTime) -> u16 {
+    pub(super) fn local_minute(&self, at: WallTime) -> u16 {
         let offset =
             self.site.utc_offsets.iter().rev().find(|offset| offset.from <= at).map_or(0, |offset| offset.seconds);
         let seconds = at.0.div_euclid(1_000_000_000) + i64::from(offset);

@@ -5,6 +5,8 @@
 //! nothing about who is told.
 
 mod conditions;
+mod doorway;
+mod findings;
 mod per_passage;
 mod residuals;
 
@@ -14,13 +16,14 @@ use crate::{
     index::Index,
     lane::LaneEvent,
     references::Statements,
+    trails::TrailEvent,
 };
 use alloc::vec::Vec;
 use quaywatch_schemas::{
     GatewayTime, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
     observation::Media,
     site::{Role, Sensor, Zone, ZoneKind, rules::Mode},
-    situation::{Phase, SituationId},
+    situation::{Missing, Phase, SituationId},
     time::ClockQuality,
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,8 @@ pub(crate) struct Kind {
     pub(crate) hears: fn(Role) -> bool,
     /// Whether it is shown what happens in the lane.
     pub(crate) hears_lane: bool,
+    /// Whether it is shown the credentials at the zone's readers.
+    pub(crate) hears_trails: bool,
 }
 
 /// The machine of one rule in one zone.
@@ -59,6 +64,9 @@ pub(crate) enum Seen<'a> {
     Reading(&'a Signal<'a>),
     /// What happened in the zone's lane.
     Lane(&'a LaneEvent),
+    /// A credential at one of the zone's readers, in its trail: once when it is looked at, and again whenever a word that
+    /// came late changes what was before it.
+    Trail(TrailEvent<'a>),
 }
 
 /// A reading with everything known about it.
@@ -142,6 +150,16 @@ impl Here<'_> {
             SensorHealth::Unhealthy(why, since) => Some((sensor.clone(), why, Some(self.wall(since)))),
         })
         .collect()
+    }
+
+    /// Why sensors could not speak, for those that said why.
+    pub(crate) fn why_deaf(&self, sensors: &[SensorId]) -> Vec<Missing> {
+        let why = sensors.iter().map(|sensor| match self.health(sensor) {
+            SensorHealth::Unhealthy(why, since) => (sensor, why, Some(self.wall(since))),
+            // It can speak again, but could not all the while.
+            _ => (sensor, NoData::Silent, None),
+        });
+        why.map(|(sensor, why, since)| Missing { sensor: sensor.clone(), why, since }).collect()
     }
 
     /// The zone's sensors of a role, if there are some and all of them could have spoken at any time from `from` on: only
@@ -242,4 +260,13 @@ rules! {
     sensor_stuck::SensorStuck,
     sensor_drift::SensorDrift,
     clock_step::ClockStep,
+    pass_back::PassBack,
+    impossible_travel::ImpossibleTravel,
+    out_of_zone::OutOfZone,
+    out_of_hours::OutOfHours,
+    first_time_zone::FirstTimeZone,
+    denied_then_granted::DeniedThenGranted,
+    not_taken::NotTaken,
+    door_held::DoorHeld,
+    on_foot::OnFoot,
 }

@@ -29,6 +29,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.quay_presence.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |role| ROLES.contains(&role),
     hears_lane: false,
+    hears_trails: false,
 };
 
 /// What is believed of one zone.

@@ -28,6 +28,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.sensor_blind.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
     hears_lane: true,
+    hears_trails: false,
 };
 
 /// What is known of each reader of the lane: bounded by the site file.

@@ -28,6 +28,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.sensor_drift.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
     hears_lane: true,
+    hears_trails: false,
 };
 
 /// How a lane's scale measures.

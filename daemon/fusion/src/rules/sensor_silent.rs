@@ -24,6 +24,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.sensor_silent.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
     hears_lane: false,
+    hears_trails: false,
 };
 
 /// Which of the zone's sensors are silent. One entry per sensor: bounded by the site file.

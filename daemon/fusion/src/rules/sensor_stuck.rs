@@ -26,6 +26,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.sensor_stuck.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |role| WATCHED.contains(&role),
     hears_lane: true,
+    hears_trails: false,
 };
 
 /// What is known of each contact of the lane: bounded by the site file.
@@ -88,7 +89,7 @@ impl Rule for SensorStuck {
                     self.pass(&sensor, here);
                 }
             }
-            Seen::Lane(_) => {}
+            Seen::Lane(_) | Seen::Trail(_) => {}
         }
     }
 

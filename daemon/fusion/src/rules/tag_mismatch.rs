@@ -29,6 +29,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.tag_mismatch.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
     hears_lane: true,
+    hears_trails: false,
 };
 
 /// What was said of passages that are not final.

@@ -43,6 +43,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.tailgating.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
     hears_lane: true,
+    hears_trails: false,
 };
 
 /// What is remembered of one lane.

@@ -26,6 +26,7 @@ pub(super) const KIND: Kind = Kind {
     mode: |site, zone| site.rules.weight_mismatch.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
     hears_lane: true,
+    hears_trails: false,
 };
 
 /// How far the lane's scale is off, and what was said of passages that are not final.
