@@ -230,9 +230,9 @@ const RULES: &[RuleKind] = &[
         kind: "access.pass-back",
         rule: "pass-back",
         uses: &[
-            needs(READERS, "nothing reads credentials here"),
+            needs(&[Reader], "nothing reads credentials here"),
             RoleUse {
-                roles: READERS,
+                roles: &[Reader],
                 least: 2,
                 anywhere: true,
                 essential: true,

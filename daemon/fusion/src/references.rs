@@ -300,3 +300,76 @@ fn holder(statement: &Reference, key: &[u8; 32]) -> Option<Handle> {
 fn is_fresh(as_of: WallTime, at: WallTime, max_age: Duration) -> bool {
     at.before(max_age) <= as_of && as_of <= at.after(max_age)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{vec, vec::Vec};
+    use quaywatch_schemas::{
+        Private, SiteId,
+        sealed::Identity,
+        site::{Rules, Status},
+    };
+
+    const KEY: [u8; 32] = [7; 32];
+    const HOUR: i64 = 3_600_000_000_000;
+
+    fn site() -> Site {
+        Site {
+            locode: "NLRTM".into(),
+            id: SiteId::new("gate-2").unwrap(),
+            timezone: "Europe/Amsterdam".into(),
+            status: Status::Actual,
+            zones: BTreeMap::new(),
+            sensors: BTreeMap::new(),
+            rules: Rules::default(),
+            feeds: [(roster(), Duration::from_secs(24 * 3600))].into(),
+            utc_offsets: Vec::new(),
+            grid: None,
+        }
+    }
+
+    fn roster() -> FeedId {
+        FeedId::new("roster").unwrap()
+    }
+
+    fn badge(name: &str) -> Identity {
+        Identity { handle: None, value: Private::clear(name) }
+    }
+
+    fn said(complete: bool, roles: &[(&str, &str, &str)]) -> References {
+        let statements = roles.iter().map(|(key, holder, role)| {
+            let role = Role { holder: badge(holder), role: (*role).into(), zones: vec![], shifts: vec![] };
+            Reference { key: (*key).into(), valid_from: None, valid_until: None, version: 1, fact: Fact::Role(role) }
+        });
+        References { feed: roster(), as_of: WallTime(0), complete, statements: statements.collect() }
+    }
+
+    fn roles(statements: &Statements, holder: &str, at: i64) -> Option<Vec<String>> {
+        let holder = handle_of(&badge(holder), &KEY).unwrap();
+        let duty = statements.duty(&site(), &holder, WallTime(at))?;
+        Some(duty.roles.iter().map(|role| role.role.clone()).collect())
+    }
+
+    #[test]
+    fn a_holder_has_the_roles_that_are_stated_now_and_none_of_those_that_were_replaced() {
+        let mut statements = Statements::default();
+        statements.take(&said(true, &[("1", "a", "docker"), ("2", "a", "fireman"), ("3", "b", "clerk")]), &KEY);
+        assert_eq!(roles(&statements, "a", 0), Some(vec!["docker".into(), "fireman".into()]));
+        statements.take(&said(false, &[("2", "b", "fireman")]), &KEY);
+        assert_eq!(roles(&statements, "a", 0), Some(vec!["docker".into()]));
+        assert_eq!(roles(&statements, "b", 0), Some(vec!["fireman".into(), "clerk".into()]));
+        statements.take(&said(true, &[("9", "c", "clerk")]), &KEY);
+        assert_eq!((roles(&statements, "a", 0), roles(&statements, "b", 0)), (None, None));
+        assert_eq!(roles(&statements, "c", 0), Some(vec!["clerk".into()]));
+    }
+
+    #[test]
+    fn a_stale_roster_says_nothing_and_an_old_one_says_how_old_it_is() {
+        let mut statements = Statements::default();
+        statements.take(&said(true, &[("1", "a", "docker")]), &KEY);
+        let holder = handle_of(&badge("a"), &KEY).unwrap();
+        assert_eq!(statements.duty(&site(), &holder, WallTime(6 * HOUR)).map(|duty| duty.age), Some(0.25));
+        assert!(statements.duty(&site(), &holder, WallTime(25 * HOUR)).is_none());
+    }
+}

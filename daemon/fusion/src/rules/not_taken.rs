@@ -175,7 +175,7 @@ impl Finding for Unused {
         for (sensor, role) in &self.unmoved {
             let Some(spec) = here.site.sensors.get(sensor) else { continue };
             let said = if *role == Role::Door { "the door did not open" } else { "nobody was counted" };
-            let weight = weight_of_absence(spec.rates.detection, spec.rates.false_alarm).abs();
+            let weight = -weight_of_absence(spec.rates.detection, spec.rates.false_alarm);
             draft.absent(here, sensor, Phrase::words(said), weight);
         }
         draft.facts = vec![Phrase::words(format!(

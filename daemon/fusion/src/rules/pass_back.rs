@@ -111,7 +111,9 @@ impl Rule for PassBack {
 fn twice(event: &TrailEvent<'_>, here: &Here<'_>) -> Option<Twice> {
     let settings = here.site.rules.pass_back.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default();
     let read = event.read();
-    let way = way(read.leads).filter(|_| read.went_through())?;
+    // Drivers' credentials at lanes say who came and went; but a lane may let vehicles out on no credential at all.
+    let on_foot = here.site.sensors.get(&read.reader).is_some_and(|spec| spec.role == Role::Reader);
+    let way = way(read.leads).filter(|_| read.went_through() && on_foot)?;
     let around = read.area(here.site);
     let of_area = |before: &&Read| {
         before.went_through() && before.leads.is_some() && before.area(here.site) == around && here.leads_somewhere(before)
@@ -162,7 +164,7 @@ fn way(leads: Option<Direction>) -> Option<Way> {
 
 /// Readers that let people through the other way, or both ways, around the same area.
 fn other_way(way: Way, around: &Area<'_>, here: &Here<'_>) -> Vec<SensorId> {
-    let readers = here.site.sensors.iter().filter(|(_, spec)| matches!(spec.role, Role::Reader | Role::Grant));
+    let readers = here.site.sensors.iter().filter(|(_, spec)| spec.role == Role::Reader);
     let other = readers.filter(|(_, spec)| {
         leads(spec, here.site).is_some_and(|leads| self::way(Some(leads)) != Some(way))
             && area(&spec.zone, here.site) == *around
