@@ -28,6 +28,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Badges by what the engine calls their holders.
+type Badges = BTreeMap<String, String>;
+
 /// What the engine cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
@@ -91,8 +94,8 @@ struct Event {
 const KEY: [u8; 32] = [7; 32];
 /// The benchmark's second zero: 14 November 2026, noon UTC. Any day will do.
 const START: i64 = 1_794_657_600_000_000_000;
-/// When the records are over, time goes on for so long.
-const AFTERWARDS: Duration = Duration::from_secs(120);
+/// When the records are over, time goes on for so long: passages become final, and nobody is silent yet.
+const AFTERWARDS: Duration = Duration::from_secs(45);
 
 /// Reads a data set, lets the engine work on it and writes what it concluded.
 pub fn run(data: &Path, results: &mut impl Write) -> Result<Timing, Box<dyn Error>> {
@@ -102,11 +105,11 @@ pub fn run(data: &Path, results: &mut impl Write) -> Result<Timing, Box<dyn Erro
         stamped(2, 0.0, Record::Control(Control::References(bookings(&known)))),
         stamped(3, 0.0, Record::Control(Control::References(roster(&known)))),
     ];
-    let mut badges: BTreeMap<Handle, String> = BTreeMap::new();
+    let mut badges: Badges = BTreeMap::new();
     for line in fs::read_to_string(data.join("events.jsonl"))?.lines() {
         let event: Event = serde_json::from_str(line)?;
         if let Some(badge) = &event.badge {
-            badges.insert(Handle::of(badge, &KEY), badge.clone());
+            badges.insert(hex(Handle::of(badge, &KEY)), badge.clone());
         }
         let position = records.len() as u64 + 1;
         records.push(stamped(position, event.rx, Record::Observation(observation(&event)?)));
@@ -120,7 +123,7 @@ pub fn run(data: &Path, results: &mut impl Write) -> Result<Timing, Box<dyn Erro
     let last = records.last().map_or_else(Stamp::default, |record| record.stamp);
     said.append(&mut engine.advance(&Stamp { gateway: last.gateway.after(AFTERWARDS), ..last }));
     let inside = begun.elapsed();
-    write(&said, results)?;
+    write(&said, &badges, results)?;
     Ok(Timing { events: records.len() as u64, inside })
 }
 
@@ -288,6 +291,10 @@ fn sensor(id: &str, zone: &str, role: Role, rates: (f64, f64), silent_after: Opt
     }
 }
 
+fn hex(handle: Handle) -> String {
+    handle.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn bookings(known: &Ref) -> References {
     let statements = known.bookings.iter().enumerate().map(|(number, row)| {
         let fact = Fact::Booking(Booking {
@@ -323,7 +330,7 @@ struct Said<'a> {
     last: &'a Situation,
 }
 
-fn write(said: &[Situation], results: &mut impl Write) -> Result<(), Box<dyn Error>> {
+fn write(said: &[Situation], badges: &Badges, results: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let mut order: Vec<SituationId> = Vec::new();
     let mut situations: BTreeMap<SituationId, Said<'_>> = BTreeMap::new();
     for situation in said {
@@ -339,7 +346,7 @@ fn write(said: &[Situation], results: &mut impl Write) -> Result<(), Box<dyn Err
     for id in order {
         let said = &situations[&id];
         if said.last.phase != Phase::Retracted
-            && let Some(row) = row(said)
+            && let Some(row) = row(said, badges)
         {
             writeln!(results, "{row}")?;
         }
@@ -347,7 +354,7 @@ fn write(said: &[Situation], results: &mut impl Write) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-fn row(said: &Said<'_>) -> Option<Value> {
+fn row(said: &Said<'_>, badges: &Badges) -> Option<Value> {
     let situation = said.last;
     let emit = seconds(said.first);
     if situation.kind == "gate.passage" {
@@ -373,10 +380,10 @@ fn row(said: &Said<'_>) -> Option<Value> {
         "gate.container-mismatch" => ("container_mismatch", situation.zone.to_string()),
         "gate.tag-mismatch" => ("tag_plate_mismatch", situation.zone.to_string()),
         "gate.unbooked" => ("unbooked", situation.zone.to_string()),
-        "access.pass-back" => ("passback", badge(situation)?),
-        "access.impossible-travel" => ("impossible_travel", badge(situation)?),
-        "access.out-of-zone" => ("out_of_zone", badge(situation)?),
-        "access.out-of-hours" => ("out_of_hours", badge(situation)?),
+        "access.pass-back" => ("passback", badge(situation, badges)?),
+        "access.impossible-travel" => ("impossible_travel", badge(situation, badges)?),
+        "access.out-of-zone" => ("out_of_zone", badge(situation, badges)?),
+        "access.out-of-hours" => ("out_of_hours", badge(situation, badges)?),
         // A camera that does not answer sees as little as one that is covered.
         "sensor.silent" | "sensor.blind" => ("sensor_blind", source(situation)?),
         "sensor.stuck" => ("sensor_stuck", source(situation)?),
@@ -408,10 +415,10 @@ fn crossed(fact: &Phrase) -> Option<WallTime> {
     time.filter(|_| words == "It crossed the lane")
 }
 
-fn badge(situation: &Situation) -> Option<String> {
+fn badge(situation: &Situation, badges: &Badges) -> Option<String> {
     let mut identities = situation.subjects.iter().flat_map(|subject| &subject.identities);
     let handle = identities.find(|identity| identity.kind == IdentityKind::Handle)?;
-    handle.value.as_clear().map(ToOwned::to_owned)
+    badges.get(handle.value.as_clear()?).cloned()
 }
 
 /// The data set's name of the sensor that a situation is about.

@@ -137,6 +137,8 @@ struct Vehicle<'a> {
 
 /// A front camera reads a vehicle from so long before the loop closes.
 const READ_BEFORE: Duration = Duration::from_millis(1500);
+/// And nearly always within this after it closed.
+const READ_SOON: Duration = Duration::from_secs(12);
 /// Until so long after it opened.
 const READ_AFTER: Duration = Duration::from_secs(3);
 /// A source's clock is known to about this much.
@@ -395,8 +397,11 @@ fn whose(heard: &Heard, vehicles: &[Vehicle<'_>]) -> Option<usize> {
             // Of those that stand there the one that came last is in view.
             let came = |vehicle: &Vehicle<'_>| vehicle.approach.map(|approach| approach.on);
             let seen = vehicles.iter().enumerate().filter(|(_, vehicle)| on_loop(vehicle));
-            let seen = seen.max_by_key(|(_, vehicle)| came(vehicle)).map(|(index, _)| index);
-            seen.or_else(|| next_to_cross(at, vehicles))
+            let seen = seen.max_by_key(|(_, vehicle)| came(vehicle));
+            let just_came = seen.filter(|(_, vehicle)| came(vehicle).is_some_and(|came| at <= came.after(READ_SOON)));
+            let index = |found: Option<(usize, &Vehicle<'_>)>| found.map(|(index, _)| index);
+            // Where the loop is stuck or lost, whoever crosses next without having been on it.
+            index(just_came).or_else(|| next_to_cross(at, vehicles)).or(index(seen))
         }
         What::Code(_) => {
             // Read as it drives off the approach loop, or past a portal right behind it.

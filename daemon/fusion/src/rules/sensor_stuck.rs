@@ -1,9 +1,9 @@
-//! Sensor stuck: a contact no longer changes while others show that it should.
+//! Sensor stuck: a loop no longer changes while others show that it should.
 //!
-//! A loop that says occupied while vehicle after vehicle goes through has welded its relay, or lies under something. Each
-//! vehicle that passes without it changing adds to the log-odds; any change ends it.
+//! A loop that says the same while vehicle after vehicle goes through has welded its relay, lost its wire or lies under
+//! something. Each vehicle that passes without it changing adds to the log-odds; any change ends it.
 
-use super::{Here, Kind, Look, Rule, Seen};
+use super::{Here, Kind, Look, Rule, Seen, Signal};
 use crate::{
     bounds::MOST_WEIGHT,
     evidence::{Draft, Life, logit},
@@ -13,7 +13,7 @@ use crate::{
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
-    FieldClass, GatewayTime, Position, Reading, SensorId, WallTime,
+    FieldClass, GatewayTime, Position, SensorId, WallTime,
     site::{Role, ZoneKind},
     situation::{Alternative, Phase, Phrase, Severity, Urgency},
 };
@@ -29,19 +29,18 @@ pub(super) const KIND: Kind = Kind {
     hears_trails: false,
 };
 
-/// What is known of each contact of the lane: bounded by the site file.
+/// What is known of each loop of the lane: bounded by the site file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SensorStuck {
     contacts: BTreeMap<SensorId, Contact>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Contact {
-    /// Since when it says what it says, and the record.
+    /// The first vehicle that it did not see: when it passed, and the record.
     since: WallTime,
     position: Position,
-    closed: bool,
-    /// Vehicles that passed since.
+    /// Vehicles in a row that it did not see.
     passed: u32,
     life: Life,
 }
@@ -60,33 +59,15 @@ const EACH: f64 = 3.9;
 impl Rule for SensorStuck {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         match seen {
-            Seen::Reading(signal) => {
-                let Reading::Contact(closed) = signal.reading else { return };
-                let contact = self.contacts.entry(signal.sensor.clone()).or_default();
-                if !matches!(signal.change, Change::Rose | Change::Fell) {
-                    return;
-                }
-                if contact.life.is_open() {
-                    let mut draft = draft(signal.sensor, contact, here);
-                    draft.until = Some(signal.at);
-                    draft.facts.push(Phrase::words(format!("Sensor {} changes again.", signal.sensor)));
-                    draft.actions.clear();
-                    contact.life.end(here, Phase::Closed, draft);
-                }
-                (contact.since, contact.position, contact.closed) = (signal.at, signal.position, *closed);
-                contact.passed = 0;
-            }
+            Seen::Reading(signal) => self.change(signal, here),
             Seen::Lane(LaneEvent::Passed(passed)) if passed.0.last && passed.0.exit.is_some() => {
                 let passage = &passed.0;
-                let stuck: Vec<SensorId> = self
-                    .contacts
-                    .iter()
-                    // It said occupied from before this vehicle came until after it had gone.
-                    .filter(|(_, contact)| contact.closed && contact.since < passage.crossed)
-                    .map(|(id, _)| id.clone())
-                    .collect();
-                for sensor in stuck {
-                    self.pass(&sensor, here);
+                let loops: Vec<SensorId> = here.sensors_with(Role::LoopApproach).map(|(id, _)| id.clone()).collect();
+                for sensor in loops {
+                    match &passage.approach {
+                        Some(approach) if approach.sensor == sensor => self.changed(&sensor, approach.on, here),
+                        _ => self.pass(&sensor, (passage.crossed, passage.first), here),
+                    }
                 }
             }
             Seen::Lane(_) | Seen::Trail(_) => {}
@@ -108,9 +89,38 @@ impl Rule for SensorStuck {
 }
 
 impl SensorStuck {
-    fn pass(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
-        let healthy = here.health(sensor).is_healthy();
-        let Some(contact) = self.contacts.get_mut(sensor).filter(|_| healthy) else { return };
+    /// A vehicle that drives off the approach loop comes to the exit loop next, which has opened again since the last one.
+    fn change(&mut self, signal: &Signal<'_>, here: &mut Here<'_>) {
+        match (signal.spec.role, signal.change) {
+            (Role::LoopApproach, Change::Fell) => {
+                let closed = |id: &SensorId| here.sensors.get(id).is_some_and(|memory| memory.contact == Some(true));
+                let exits = here.sensors_with(Role::LoopExit).filter(|(id, _)| closed(id));
+                let exits: Vec<SensorId> = exits.map(|(id, _)| id.clone()).collect();
+                for exit in exits {
+                    self.pass(&exit, (signal.at, signal.position), here);
+                }
+            }
+            (Role::LoopExit, Change::Rose | Change::Fell) => self.changed(signal.sensor, signal.at, here),
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, sensor: &SensorId, at: WallTime, here: &mut Here<'_>) {
+        let Some(mut contact) = self.contacts.remove(sensor).filter(|contact| contact.life.is_open()) else { return };
+        let mut draft = draft(sensor, &contact, here);
+        draft.until = Some(at);
+        draft.facts.push(Phrase::words(format!("Sensor {sensor} changes again.")));
+        draft.actions.clear();
+        contact.life.end(here, Phase::Closed, draft);
+    }
+
+    /// A vehicle passed that this loop did not see.
+    fn pass(&mut self, sensor: &SensorId, (at, position): (WallTime, Position), here: &mut Here<'_>) {
+        if !here.health(sensor).is_healthy() {
+            return;
+        }
+        let new = || Contact { since: at, position, passed: 0, life: Life::default() };
+        let contact = self.contacts.entry(sensor.clone()).or_insert_with(new);
         contact.passed += 1;
         let least = here.site.rules.sensor_stuck.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
         let stuck = logit(USUALLY) + EACH * f64::from(contact.passed);
@@ -124,8 +134,8 @@ impl SensorStuck {
 
 fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
     let mut draft = Draft::new(
-        Phrase::words("a loop says occupied all the time"),
-        Phrase::words("It is stuck, or something lies on it: what it says means nothing."),
+        Phrase::words("a loop does not change any more"),
+        Phrase::words("It is stuck, cut, or something lies on it: what it says means nothing."),
         AT_ANY_TIME,
         contact.since,
     );
@@ -141,7 +151,7 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
         draft.said(here, other, &[], said, (all - MOST_WEIGHT).clamp(0.0, MOST_OF_OTHERS));
     }
     draft.facts = vec![
-        Phrase::words(format!("Sensor {sensor} has said occupied while {} vehicles passed", contact.passed))
+        Phrase::words(format!("Sensor {sensor} has not changed while {} vehicles passed", contact.passed))
             .detail(FieldClass::Method, Phrase::words(" since ").at(contact.since))
             .then("."),
     ];
@@ -151,7 +161,7 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
         Phrase::words("Look whether something lies on the loop; have its detector reset."),
     );
     draft.alternatives = vec![Alternative {
-        text: Phrase::words("a vehicle stands there and others drive around it"),
+        text: Phrase::words("vehicles drive around it"),
         probability: 1.0 - draft.probability(),
     }];
     draft
