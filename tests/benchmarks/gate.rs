@@ -210,7 +210,7 @@ fn site(known: &Ref) -> Site {
         ];
         for (id, role, rates) in equipment {
             let alive = matches!(role, Role::PlateFront | Role::Container | Role::Tag);
-            let silent_after = alive.then_some(Duration::from_secs(60));
+            let silent_after = alive.then_some(Duration::from_secs(300));
             sensors.insert(name(&id), sensor(&id, lane, role, rates, silent_after));
         }
     }
@@ -392,12 +392,13 @@ fn row(said: &Said<'_>, badges: &Badges) -> Option<Value> {
         _ => return None,
     };
     let gate = situation.kind.starts_with("gate.");
-    let at = if gate { situation.until.unwrap_or(situation.from) } else { situation.from };
+    // It is said at the exit, a moment after the vehicle crossed it.
+    let at = if gate { situation.until.map_or(emit, seconds) } else { seconds(situation.from) };
     Some(json!({
         "type": "anomaly",
         "emit": emit,
         "kind": kind,
-        "t": seconds(at),
+        "t": at,
         "subj": subject,
         "p": situation.probability,
     }))

@@ -215,7 +215,8 @@ impl Passages {
                     said.push(passage);
                 }
                 // Said, and then it turned out to be a glitch: the end of the pulse came late.
-                (None, _) if told == Told::Said => said.push(Passage::gone(crossed, first)),
+                // Or it was one from the start, and rules that could not wait have to know.
+                (None, _) => said.push(Passage::gone(crossed, first)),
                 _ => {}
             }
             if last {

@@ -1,7 +1,8 @@
 //! Sensor stuck: a loop no longer changes while others show that it should.
 //!
 //! A loop that says the same while vehicle after vehicle goes through has welded its relay, lost its wire or lies under
-//! something. Each vehicle that passes without it changing adds to the log-odds; any change ends it.
+//! something. Each vehicle that passes without it changing adds to the log-odds, and so does occupation for minutes by
+//! something that no camera reads; any change ends it.
 
 use super::{Here, Kind, Look, Rule, Seen, Signal};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 use alloc::{collections::BTreeMap, format, vec, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
-    FieldClass, GatewayTime, Position, SensorId, WallTime,
+    FieldClass, GatewayTime, Position, Reading, SensorId, WallTime,
     site::{Role, ZoneKind},
     situation::{Alternative, Phase, Phrase, Severity, Urgency},
 };
@@ -33,6 +34,15 @@ pub(super) const KIND: Kind = Kind {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SensorStuck {
     contacts: BTreeMap<SensorId, Contact>,
+    /// Approach loops that are occupied by what no camera has read yet.
+    occupied: BTreeMap<SensorId, Occupied>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Occupied {
+    since: WallTime,
+    position: Position,
+    due: GatewayTime,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,11 +52,13 @@ struct Contact {
     position: Position,
     /// Vehicles in a row that it did not see.
     passed: u32,
+    /// It is occupied for long by what these cameras could read and do not.
+    unread_by: Vec<SensorId>,
     life: Life,
 }
 
-/// Contacts that every vehicle changes.
-const WATCHED: [Role; 2] = [Role::LoopApproach, Role::LoopExit];
+/// Loops that every vehicle changes, and cameras that say whether there is one.
+const WATCHED: [Role; 3] = [Role::LoopApproach, Role::LoopExit, Role::PlateFront];
 /// A contact sticks once in a few thousand hours: before any evidence.
 const USUALLY: f64 = 0.001;
 /// And of the loops of a port one in a hundred does, at any time.
@@ -55,6 +67,12 @@ const AT_ANY_TIME: f64 = 0.01;
 const MOST_OF_OTHERS: f64 = 3.5;
 /// What each vehicle adds that does not change it: a loop misses one in fifty.
 const EACH: f64 = 3.9;
+/// Nobody waits so long on the approach loop: one vehicle in a thousand does.
+const OCCUPIED_LONG: Duration = Duration::from_secs(240);
+const OCCUPIED: f64 = 6.9;
+/// A camera reads nine of ten vehicles that stand there, within so long of their coming.
+const UNREAD: f64 = 2.3;
+const READ_WITHIN: Duration = Duration::from_secs(15);
 
 impl Rule for SensorStuck {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
@@ -74,10 +92,23 @@ impl Rule for SensorStuck {
         }
     }
 
-    fn fire(&mut self, _: &mut Here<'_>) {}
+    fn fire(&mut self, here: &mut Here<'_>) {
+        let due = |occupied: &&Occupied| occupied.due <= here.now;
+        let long: Vec<SensorId> =
+            self.occupied.iter().filter(|(_, it)| due(it)).map(|(id, _)| id.clone()).collect();
+        for sensor in long {
+            let Some(occupied) = self.occupied.remove(&sensor) else { continue };
+            let cameras: Vec<SensorId> = here.sensors_with(Role::PlateFront).map(|(id, _)| id.clone()).collect();
+            if !cameras.is_empty() && cameras.iter().all(|camera| here.health(camera).is_healthy()) {
+                let contact = self.contact(&sensor, (occupied.since, occupied.position));
+                contact.unread_by = cameras;
+                self.judge(&sensor, here);
+            }
+        }
+    }
 
     fn next_due(&self, _: &Look<'_>) -> Option<GatewayTime> {
-        None
+        self.occupied.values().map(|occupied| occupied.due).min()
     }
 
     fn stop(&mut self, here: &mut Here<'_>) {
@@ -93,6 +124,10 @@ impl SensorStuck {
     fn change(&mut self, signal: &Signal<'_>, here: &mut Here<'_>) {
         match (signal.spec.role, signal.change) {
             (Role::LoopApproach, Change::Fell) => {
+                self.occupied.remove(signal.sensor);
+                if self.contacts.get(signal.sensor).is_some_and(|contact| !contact.unread_by.is_empty()) {
+                    self.changed(signal.sensor, signal.at, here);
+                }
                 let closed = |id: &SensorId| here.sensors.get(id).is_some_and(|memory| memory.contact == Some(true));
                 let exits = here.sensors_with(Role::LoopExit).filter(|(id, _)| closed(id));
                 let exits: Vec<SensorId> = exits.map(|(id, _)| id.clone()).collect();
@@ -101,6 +136,15 @@ impl SensorStuck {
                 }
             }
             (Role::LoopExit, Change::Rose | Change::Fell) => self.changed(signal.sensor, signal.at, here),
+            (Role::LoopApproach, Change::Rose) => {
+                let due = here.now.after(OCCUPIED_LONG);
+                let occupied = Occupied { since: signal.at, position: signal.position, due };
+                self.occupied.insert(signal.sensor.clone(), occupied);
+            }
+            // Somebody is there.
+            (Role::PlateFront, _) if matches!(signal.reading, Reading::Plate(_)) => {
+                self.occupied.retain(|_, it| signal.at > it.since.after(READ_WITHIN) || signal.at < it.since.before(READ_WITHIN));
+            }
             _ => {}
         }
     }
@@ -119,17 +163,30 @@ impl SensorStuck {
         if !here.health(sensor).is_healthy() {
             return;
         }
-        let new = || Contact { since: at, position, passed: 0, life: Life::default() };
-        let contact = self.contacts.entry(sensor.clone()).or_insert_with(new);
-        contact.passed += 1;
+        self.contact(sensor, (at, position)).passed += 1;
+        self.judge(sensor, here);
+    }
+
+    fn contact(&mut self, sensor: &SensorId, (since, position): (WallTime, Position)) -> &mut Contact {
+        let new = || Contact { since, position, passed: 0, unread_by: Vec::new(), life: Life::default() };
+        self.contacts.entry(sensor.clone()).or_insert_with(new)
+    }
+
+    fn judge(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
+        let Some(contact) = self.contacts.get_mut(sensor) else { return };
         let least = here.site.rules.sensor_stuck.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
-        let stuck = logit(USUALLY) + EACH * f64::from(contact.passed);
+        let stuck = logit(USUALLY) + EACH * f64::from(contact.passed) + unread(contact);
         if !contact.life.is_open() && stuck >= logit(least) {
             let draft = draft(sensor, contact, here);
             let first = contact.position;
             contact.life.say_of(here, &format!("{}/{sensor}", KIND.kind), first, draft);
         }
     }
+}
+
+/// What it says that it is occupied for minutes by what no camera reads.
+fn unread(contact: &Contact) -> f64 {
+    if contact.unread_by.is_empty() { 0.0 } else { OCCUPIED + UNREAD * contact.unread_by.len() as f64 }
 }
 
 fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
@@ -143,7 +200,10 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
     draft.urgency = Urgency::Expected;
     draft.answer_within = Some(Duration::from_secs(3600));
     let said = Phrase::words(format!("no change for {} vehicles", contact.passed));
-    let all = EACH * f64::from(contact.passed);
+    let all = EACH * f64::from(contact.passed) + unread(contact);
+    for camera in &contact.unread_by {
+        draft.absent(here, camera, Phrase::words("read nothing there"), UNREAD);
+    }
     draft.absent(here, sensor, said, all);
     // That vehicles passed is others' word.
     for (other, _) in here.sensors_with(Role::LoopExit).filter(|(id, _)| *id != sensor).take(1) {
