@@ -199,19 +199,27 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
     draft.severity = Severity::Minor;
     draft.urgency = Urgency::Expected;
     draft.answer_within = Some(Duration::from_secs(3600));
-    let said = Phrase::words(format!("no change for {} vehicles", contact.passed));
+    let said = match contact.passed {
+        0 => "occupied for minutes".into(),
+        passed => format!("no change for {passed} vehicles"),
+    };
+    let said = Phrase::words(said);
     let all = EACH * f64::from(contact.passed) + unread(contact);
+    draft.absent(here, sensor, said, all);
     for camera in &contact.unread_by {
         draft.absent(here, camera, Phrase::words("read nothing there"), UNREAD);
     }
-    draft.absent(here, sensor, said, all);
     // That vehicles passed is others' word.
     for (other, _) in here.sensors_with(Role::LoopExit).filter(|(id, _)| *id != sensor).take(1) {
         let said = Phrase::words(format!("{} vehicles", contact.passed));
         draft.said(here, other, &[], said, (all - MOST_WEIGHT).clamp(0.0, MOST_OF_OTHERS));
     }
+    let why = match contact.passed {
+        0 => "has said occupied for minutes while no camera read a vehicle".into(),
+        passed => format!("has not changed while {passed} vehicles passed"),
+    };
     draft.facts = vec![
-        Phrase::words(format!("Sensor {sensor} has not changed while {} vehicles passed", contact.passed))
+        Phrase::words(format!("Sensor {sensor} {why}"))
             .detail(FieldClass::Method, Phrase::words(" since ").at(contact.since))
             .then("."),
     ];
