@@ -181,9 +181,8 @@ impl Engine {
         let Some(site) = &self.memory.site else { return Vec::new() };
         let blind = site.zones.keys().filter(|zone| {
             let Some(number) = self.index.zone(zone) else { return false };
-            let watches_it = |sensor: &&SensorId| site.sensors.get(*sensor).is_some_and(|spec| watches(spec.role));
-            let mut watching = self.index.of_zone(number).filter(watches_it).peekable();
-            watching.peek().is_some() && !watching.any(|sensor| self.health(sensor).is_healthy())
+            let mut watching = self.index.of_zone(number).filter(|(_, spec)| watches(spec.role)).peekable();
+            watching.peek().is_some() && !watching.any(|(sensor, _)| self.health(sensor).is_healthy())
         });
         blind.cloned().collect()
     }
@@ -216,7 +215,7 @@ impl Engine {
     fn take(&mut self, observation: &Observation, stamp: &Stamp, out: &mut Vec<Situation>) {
         let Some(number) = self.index.sensor(&observation.sensor) else { return };
         let memory = &mut self.memory;
-        let Some(spec) = memory.site.as_ref().and_then(|site| site.sensors.get(&observation.sensor)) else { return };
+        let Some(spec) = self.index.spec(number) else { return };
         let Some(known) = memory.sensors.get_mut(number) else { return };
         // What a source kept back says how things were: it neither heals a sensor nor raises an alarm.
         if known.is_repeat(observation.source_id) {
@@ -236,7 +235,7 @@ impl Engine {
         let Some(zone) = self.index.zone_of(number) else { return };
         let role = spec.role;
         let Some((around, zones)) = self.split() else { return };
-        let Some(spec) = around.site.sensors.get(&observation.sensor) else { return };
+        let Some(spec) = around.index.spec(number) else { return };
         let signal = Signal {
             sensor: &observation.sensor,
             spec,

@@ -101,6 +101,8 @@ struct Open {
     /// When it is final at the latest.
     last_due: GatewayTime,
     told: Told,
+    /// What was said rests on this: put together anew and the same, it is not said again.
+    digest: u64,
 }
 
 /// A pulse that is still there after this is no glitch: at 30 km/h the shortest car covers a 2 m loop for 0.7 s.
@@ -111,6 +113,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(600);
 const GLITCHES_FORGOTTEN: Duration = Duration::from_secs(30);
 /// What is said later than this after a vehicle has crossed is not about it: the slowest truck is off the loop by then.
 const REAR_AFTER: Duration = Duration::from_secs(10);
+/// Everything but its rear is said of a vehicle before it crosses, as exactly as clocks are known.
+const BEFORE_EXIT: Duration = Duration::from_secs(3);
 /// Late words come in bunches: they are taken together.
 const GATHER: Duration = Duration::from_millis(200);
 /// The lightest vehicle on a scale.
@@ -130,7 +134,7 @@ impl Passages {
             (Role::LoopApproach, Reading::Contact(on)) => {
                 self.ends.approach = true;
                 if self.approach.take(signal.at, *on, signal.sensor, signal.position) {
-                    self.changed(signal.at, gateway);
+                    self.changed(signal.at, BEFORE_EXIT, gateway);
                 }
             }
             (Role::LoopExit, Reading::Contact(on)) => {
@@ -209,10 +213,14 @@ impl Passages {
                         open.last_due =
                             open.last_due.max(now.after(if passage.left.is_some() { patience.settle } else { GATHER }));
                     }
-                    passage.told = told;
-                    passage.last = last;
-                    open.told = Told::Said;
-                    said.push(passage);
+                    let digest = passage.digest();
+                    let news = told == Told::Not || last || digest != open.digest;
+                    (open.told, open.digest) = (Told::Said, digest);
+                    if news {
+                        passage.told = told;
+                        passage.last = last;
+                        said.push(passage);
+                    }
                 }
                 // Said, and then it turned out to be a glitch: the end of the pulse came late.
                 // Or it was one from the start, and rules that could not wait have to know.
@@ -246,6 +254,7 @@ impl Passages {
                 due: Some(gateway.after(LOOK_AFTER)),
                 last_due: gateway.after(GLITCHES_FORGOTTEN),
                 told: Told::Not,
+                digest: 0,
             };
             let place = self.open.partition_point(|open| open.crossed < pulse.on);
             self.open.insert(place, open);
@@ -263,12 +272,16 @@ impl Passages {
 
     fn hear(&mut self, heard: Heard, gateway: GatewayTime) {
         let at = heard.at;
+        let about = match &heard.what {
+            What::Plate(read) if read.rear => REAR_AFTER,
+            _ => BEFORE_EXIT,
+        };
         let place = self.heard.iter().rposition(|before| before.at <= at).map_or(0, |place| place + 1);
         self.heard.insert(place, heard);
         if self.heard.len() > HEARD_PER_LANE {
             self.heard.pop_front();
         }
-        self.changed(at, gateway);
+        self.changed(at, about, gateway);
     }
 
     fn weigh(&mut self, kg: f64, signal: &Signal<'_>, gateway: GatewayTime) {
@@ -281,15 +294,14 @@ impl Passages {
             self.weights.pop_front();
         }
         if !in_order {
-            self.changed(at, gateway);
+            self.changed(at, BEFORE_EXIT, gateway);
         }
     }
 
     /// Something was heard of a moment: passages that were said and may rest on it are put together anew.
-    fn changed(&mut self, at: WallTime, gateway: GatewayTime) {
+    fn changed(&mut self, at: WallTime, about: Duration, gateway: GatewayTime) {
         for open in &mut self.open {
-            // What comes after a vehicle has crossed is about its rear, for as long as late cameras take.
-            let concerns = at <= open.crossed.after(REAR_AFTER);
+            let concerns = at <= open.crossed.after(about);
             if open.told == Told::Said && concerns && open.due.is_none() {
                 open.due = Some(gateway.after(GATHER));
             }

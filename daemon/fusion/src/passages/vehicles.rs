@@ -11,7 +11,11 @@ use crate::{
     plates::Read,
 };
 use alloc::{collections::VecDeque, string::String, vec::Vec};
-use core::time::Duration;
+use core::{
+    hash::{BuildHasher, Hasher},
+    time::Duration,
+};
+use foldhash::fast::FixedState;
 use quaywatch_schemas::{
     Position, SensorId, WallTime,
     observation::{Container, Media, Tag},
@@ -121,6 +125,28 @@ impl Passage {
             told: Told::Said,
             last: true,
         }
+    }
+
+    /// Of everything that conclusions are drawn from; when it left is not.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = FixedState::default().build_hasher();
+        let reads = self.reads.iter().map(|read| read.position);
+        let codes = self.codes.iter().map(|(_, position, _)| *position);
+        let tags = self.tags.iter().map(|(_, position, _)| *position);
+        let others = self.granted.iter().map(|(_, position, _)| *position);
+        let mass = self.mass.iter().map(|mass| Position(mass.kg.to_bits()));
+        for position in reads.chain(codes).chain(tags).chain(others).chain(mass) {
+            hasher.write_u64(position.0);
+        }
+        hasher.write_i64(self.crossed.0);
+        hasher.write_i64(self.approach.as_ref().map_or(0, |approach| approach.on.0));
+        hasher.write_u8(match self.followed.map(|followed| followed.same_opening) {
+            None => 0,
+            Some(None) => 1,
+            Some(Some(closed)) => 2 + u8::from(closed),
+        });
+        hasher.write_usize(self.neighbours.len());
+        hasher.finish()
     }
 
     /// When it came.
@@ -244,7 +270,8 @@ impl Transit {
 
     /// Sooner than a vehicle that had stopped on the approach loop reaches the exit loop.
     fn soon(&self) -> Duration {
-        self.usual().map_or(Duration::ZERO, |usual| Duration::from_secs_f64((0.4 * usual).clamp(0.0, 60.0)))
+        let usual = self.usual().unwrap_or(UNKNOWN_TRANSIT);
+        Duration::from_secs_f64((0.4 * usual).clamp(0.0, 60.0))
     }
 
     /// How unlikely it is, in log-likelihood, that a vehicle took that long.
@@ -276,6 +303,8 @@ impl Transit {
 /// times the usual.
 const SPREAD: f64 = 0.6;
 const TRANSITS: usize = 15;
+/// Weighing, a credential and the arm take about this long together, until a lane has shown how long, in seconds.
+const UNKNOWN_TRANSIT: f64 = 20.0;
 /// A long combination at walking pace needs this long over one loop, in seconds.
 const LONGEST_OVERLAP: f64 = 20.0;
 /// ln of how seldom a loop misses a vehicle, or a vehicle turns back between the loops: once in some fifty.

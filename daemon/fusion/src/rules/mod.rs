@@ -187,21 +187,19 @@ impl Here<'_> {
 impl<'a> Look<'a> {
     /// The zone's sensors of a role, in name order.
     pub(crate) fn sensors_with(&self, role: Role) -> impl Iterator<Item = (&'a SensorId, &'a Sensor)> + use<'a> {
-        let (site, index) = (self.site, self.sensors.index);
-        index.with(self.sensors.zone, role).filter_map(move |id| site.sensors.get_key_value(id))
+        self.sensors.index.with(self.sensors.zone, role)
     }
 
     /// All sensors of the zone.
     pub(crate) fn sensors_here(&self) -> impl Iterator<Item = (&'a SensorId, &'a Sensor)> + use<'a> {
-        let (site, index) = (self.site, self.sensors.index);
-        index.of_zone(self.sensors.zone).filter_map(move |id| site.sensors.get_key_value(id))
+        self.sensors.index.of_zone(self.sensors.zone)
     }
 
     pub(crate) fn health(&self, sensor: &SensorId) -> SensorHealth {
-        match (self.site.sensors.get(sensor), self.sensors.get(sensor)) {
-            (Some(spec), Some(memory)) => memory.health(spec, self.now),
-            _ => SensorHealth::NeverHeard,
-        }
+        let known = self.sensors.index.sensor(sensor);
+        let known =
+            known.and_then(|number| Some((self.sensors.index.spec(number)?, self.sensors.memories.get(number)?)));
+        known.map_or(SensorHealth::NeverHeard, |(spec, memory)| memory.health(spec, self.now))
     }
 }
 

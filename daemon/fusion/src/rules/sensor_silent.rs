@@ -123,7 +123,8 @@ impl SensorSilent {
 /// When a sensor's silence becomes a finding.
 fn due_at(look: &Look<'_>, sensor: &SensorId) -> Option<GatewayTime> {
     let periods = look.site.rules.sensor_silent.as_ref().map_or(2, |rule| rule.settings.periods);
-    let (memory, spec) = (look.sensors.get(sensor)?, look.site.sensors.get(sensor)?);
+    let number = look.sensors.index.sensor(sensor)?;
+    let (memory, spec) = (look.sensors.memories.get(number)?, look.sensors.index.spec(number)?);
     match memory.trouble {
         Some(trouble) if trouble.own_word => Some(trouble.since),
         Some(trouble) => {
