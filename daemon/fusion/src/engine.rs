@@ -1,8 +1,9 @@
 //! The main loop: deadlines that were due, then the record.
 
 use crate::{
+    bounds::PASSAGES_PER_LANE,
     health::{Memory, SensorHealth, watches},
-    identity,
+    identity::{self, Known},
     index::Index,
     lane::{self, Lane, LaneEvent, Patience},
     passages::Passages,
@@ -12,7 +13,7 @@ use crate::{
     trails::{self, TrailEvent, Trails},
 };
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     format,
     string::{String, ToString},
     vec::Vec,
@@ -71,10 +72,16 @@ struct EngineMemory {
 struct ZoneMemory {
     lane: Option<Lane>,
     passages: Option<Passages>,
+    /// What was worked out of the last passages, for as long as they and the statements stay the same.
+    #[serde(skip)]
+    known: VecDeque<Worked>,
     machines: Vec<Machine>,
     /// What each of them asked for, lane and passages first.
     asked: Vec<Option<GatewayTime>>,
 }
+
+/// What is known of a passage: its digest, the version of the statements, and what was worked out of them.
+type Worked = (u64, u64, Known);
 
 /// The lane and its passages ask to be woken as the machines do, and come before them.
 const LANE: u16 = 0;
@@ -374,6 +381,7 @@ impl Engine {
                 let mut memory = zones.remove(id).unwrap_or_else(|| ZoneMemory {
                     lane: (zone.kind == ZoneKind::Lane).then(Lane::default),
                     passages: (zone.kind == ZoneKind::Lane).then(Passages::default),
+                    known: VecDeque::new(),
                     machines: Machine::of_zone(site, id, zone),
                     asked: Vec::new(),
                 });
@@ -448,7 +456,19 @@ impl Engine {
             (PASSAGES, _, Some(passages)) => {
                 let Some(zone_id) = self.index.zone_name(zone) else { return events };
                 for passage in passages.fire(at, patience) {
-                    let known = identity::judge(&passage, &memory.statements, site, zone_id);
+                    let (digest, version) = (passage.digest, memory.statements.version());
+                    let same = |worked: &&Worked| (worked.0, worked.1) == (digest, version);
+                    let known = match zone_memory.known.iter().find(same).filter(|_| passage.exit.is_some()) {
+                        Some((_, _, known)) => known.clone(),
+                        None => {
+                            let known = identity::judge(&passage, &memory.statements, site, zone_id);
+                            if zone_memory.known.len() == PASSAGES_PER_LANE {
+                                zone_memory.known.pop_front();
+                            }
+                            zone_memory.known.push_back((digest, version, known.clone()));
+                            known
+                        }
+                    };
                     events.push(LaneEvent::Passed(alloc::boxed::Box::new((passage, known))));
                 }
             }
@@ -468,7 +488,7 @@ impl Engine {
         };
         let look =
             Look { now, site, zone_id, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
-        let ZoneMemory { lane, passages, machines, asked } = zone_memory;
+        let ZoneMemory { lane, passages, machines, asked, .. } = zone_memory;
         let mut ask = |who: u16, wanted: Option<GatewayTime>| {
             let Some(asked) = asked.get_mut(usize::from(who)) else { return };
             // What is asked for already stays, also where it is due this very moment and another was served first.

@@ -11,7 +11,6 @@
 mod edges;
 mod vehicles;
 
-pub(crate) use edges::Pulse;
 pub(crate) use vehicles::{CodeRead, Passage, TagRead, Told};
 
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
 };
 use alloc::{collections::VecDeque, vec::Vec};
 use core::time::Duration;
-use edges::Edges;
+use edges::{Edges, NamedPulse};
 use quaywatch_schemas::{
     GatewayTime, Position, Reading, SensorId, WallTime,
     observation::{AccessDecision, Credential, Media},
@@ -214,11 +213,12 @@ impl Passages {
                             open.last_due.max(now.after(if passage.left.is_some() { patience.settle } else { GATHER }));
                     }
                     let digest = passage.digest();
-                    let news = told == Told::Not || last || digest != open.digest;
+                    passage.news = told == Told::Not || digest != open.digest;
                     (open.told, open.digest) = (Told::Said, digest);
-                    if news {
+                    if passage.news || last {
                         passage.told = told;
                         passage.last = last;
+                        passage.digest = digest;
                         said.push(passage);
                     }
                 }
@@ -245,12 +245,12 @@ impl Passages {
         for pulse in self.exit.pulses() {
             let within = |open: &Open| pulse.on <= open.crossed && pulse.off.is_none_or(|off| open.crossed <= off);
             let known = self.open.iter().any(within);
-            let (Some(first), false) = (pulse.positions.first(), known || pulse.on <= self.final_until) else {
+            if known || pulse.on <= self.final_until {
                 continue;
-            };
+            }
             let open = Open {
                 crossed: pulse.on,
-                first: *first,
+                first: pulse.first,
                 due: Some(gateway.after(LOOK_AFTER)),
                 last_due: gateway.after(GLITCHES_FORGOTTEN),
                 told: Told::Not,

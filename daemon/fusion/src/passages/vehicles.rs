@@ -5,7 +5,7 @@
 //! and is read from behind when it has crossed. What was heard while two vehicles were in the lane and could be either's is
 //! handed on as shared: what it says decides whose it is.
 
-use super::{Ends, GLITCH, Heard, LIGHTEST_KG, Passages, Pulse, What};
+use super::{Ends, GLITCH, Heard, LIGHTEST_KG, NamedPulse, Passages, What, edges::Pulse};
 use crate::{
     lane::{LATE_GRANT, Patience},
     plates::Read,
@@ -30,9 +30,9 @@ pub(crate) struct Passage {
     pub(crate) first: Position,
     pub(crate) crossed: WallTime,
     pub(crate) left: Option<WallTime>,
-    pub(crate) approach: Option<Pulse>,
+    pub(crate) approach: Option<NamedPulse>,
     /// `None` if it turned out that nothing crossed.
-    pub(crate) exit: Option<Pulse>,
+    pub(crate) exit: Option<NamedPulse>,
     /// Whether an approach, an arm and a scale could have been heard.
     pub(crate) ends: Ends,
     pub(crate) reads: Vec<Read>,
@@ -47,8 +47,12 @@ pub(crate) struct Passage {
     pub(crate) neighbours: Vec<String>,
     pub(crate) media: Vec<(SensorId, Media)>,
     pub(crate) told: Told,
+    /// It was not said before, or not so.
+    pub(crate) news: bool,
     /// Late words have had their time.
     pub(crate) last: bool,
+    /// Of what conclusions are drawn from.
+    pub(crate) digest: u64,
 }
 
 /// What was said of a passage before.
@@ -123,7 +127,9 @@ impl Passage {
             neighbours: Vec::new(),
             media: Vec::new(),
             told: Told::Said,
+            news: true,
             last: true,
+            digest: 0,
         }
     }
 
@@ -189,8 +195,8 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
         first,
         crossed: exit.on,
         left: exit.off,
-        approach: vehicle.approach.cloned(),
-        exit: Some(exit.clone()),
+        approach: vehicle.approach.and_then(|pulse| lane.approach.named(pulse)),
+        exit: lane.exit.named(exit),
         ends: lane.ends,
         reads: Vec::new(),
         codes: Vec::new(),
@@ -204,7 +210,9 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
         neighbours: Vec::new(),
         media: Vec::new(),
         told: Told::Not,
+        news: true,
         last: false,
+        digest: 0,
     };
     let since = before.map_or(exit.on.before(patience.within), |before| before.on);
     for heard in &lane.heard {

@@ -20,6 +20,20 @@ pub(super) struct PerPassage {
 }
 
 impl PerPassage {
+    /// Whether there is anything to conclude: it is news, or something was said of it.
+    pub(super) fn concerns(&mut self, passage: &Passage) -> bool {
+        let open = self.open.get(&passage.first).is_some_and(Life::is_open);
+        if passage.last && !open {
+            self.open.remove(&passage.first);
+        }
+        passage.news || open
+    }
+
+    /// Whether something was said of it that stands.
+    pub(super) fn is_open(&self, passage: &Passage) -> bool {
+        self.open.get(&passage.first).is_some_and(Life::is_open)
+    }
+
     /// Says what is concluded of a passage now; `None` is nothing. What was said and no longer holds is taken back with
     /// `withdrawn`: what showed it, and what is made of it now.
     pub(super) fn say(

@@ -45,6 +45,9 @@ impl Rule for TagMismatch {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         let Seen::Lane(LaneEvent::Passed(passed)) = seen else { return };
         let (passage, known) = &**passed;
+        if !self.said.concerns(passage) {
+            return;
+        }
         let least = here.site.rules.tag_mismatch.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
         let draft = draft(passage, known, here);
         let withdrawn = ("A late word says whose tag it is.", "The tag is another vehicle's in the lane.");

@@ -39,6 +39,8 @@ pub(crate) struct Unbooked {
     said: PerPassage,
 }
 
+/// What is so far from being said is not looked at further.
+const WORTH_A_LOOK: f64 = 0.5;
 /// About three vehicles in a hundred come without a booking.
 const USUALLY: f64 = 0.03;
 
@@ -46,8 +48,12 @@ impl Rule for Unbooked {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         let Seen::Lane(LaneEvent::Passed(passed)) = seen else { return };
         let (passage, known) = &**passed;
+        if !self.said.concerns(passage) {
+            return;
+        }
         let least = here.site.rules.unbooked.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
-        let draft = draft(passage, known, here);
+        let likely = known.booked.is_some_and(|booked| 1.0 - booked >= WORTH_A_LOOK * least);
+        let draft = (likely || self.said.is_open(passage)).then(|| draft(passage, known, here)).flatten();
         self.said.say(here, passage, draft, least, ("A late read fits a booking.", "The vehicle is booked."));
     }
 
