@@ -206,7 +206,7 @@ fn word(value: &impl Serialize) -> String {
 }
 
 /// A duration as it is written in the files.
-fn span(duration: std::time::Duration) -> String {
+pub(in crate::config) fn span(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs_f64();
     let (number, unit) = match seconds {
         _ if seconds < 1.0 => (seconds * 1000.0, "ms"),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     intake::{Batch, Intake},
-    line::LineStatus,
+    line::{LineState, LineStatus},
 };
 use quaywatch_schemas::LineId;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};

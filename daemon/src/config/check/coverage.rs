@@ -48,7 +48,14 @@ pub(super) fn running<'a>(site: &'a Site, zone: &'a ZoneId) -> impl Iterator<Ite
 pub(super) fn watches(role: Role) -> bool {
     !matches!(
         role,
-        Role::WindSpeed | Role::WindDirection | Role::WaterLevel | Role::Temperature | Role::Heartbeat | Role::Light
+        Role::WindSpeed
+            | Role::WindDirection
+            | Role::WaterLevel
+            | Role::Temperature
+            | Role::Heartbeat
+            | Role::Light
+            // It hears those who speak: whoever is silent is not seen.
+            | Role::Ais
     )
 }
 
@@ -67,6 +74,26 @@ pub(super) fn zones_of<'a>(rules: &'a Rules, name: &str) -> Option<&'a [ZoneId]>
         "sensor-silent" => of(&rules.sensor_silent),
         "blinded-before-access" => of(&rules.blinded_before_access),
         "node-tamper" => of(&rules.node_tamper),
+        "unbooked" => of(&rules.unbooked),
+        "tag-mismatch" => of(&rules.tag_mismatch),
+        "container-mismatch" => of(&rules.container_mismatch),
+        "wrong-way" => of(&rules.wrong_way),
+        "dwell" => of(&rules.dwell),
+        "small-craft" => of(&rules.small_craft),
+        "pass-back" => of(&rules.pass_back),
+        "impossible-travel" => of(&rules.impossible_travel),
+        "out-of-hours" => of(&rules.out_of_hours),
+        "out-of-zone" => of(&rules.out_of_zone),
+        "first-time-zone" => of(&rules.first_time_zone),
+        "denied-then-granted" => of(&rules.denied_then_granted),
+        "not-taken" => of(&rules.not_taken),
+        "door-held" => of(&rules.door_held),
+        "on-foot" => of(&rules.on_foot),
+        "sensor-blind" => of(&rules.sensor_blind),
+        "sensor-stuck" => of(&rules.sensor_stuck),
+        "sensor-drift" => of(&rules.sensor_drift),
+        "clock-step" => of(&rules.clock_step),
+        "sensor-conflict" => of(&rules.sensor_conflict),
         _ => None,
     }
 }
