@@ -1,6 +1,6 @@
 //! What covers each place, and what each rule would miss there.
 
-use super::{DomainReport, LineReport, RuleReport, SensorReport, ZoneReport, listed, span, word};
+use super::{DomainReport, LineReport, RuleReport, SensorReport, ViewReport, ZoneReport, listed, places, span, word};
 use crate::config::{
     SiteFile,
     plan::{FeedWay, Read, Way},
@@ -10,7 +10,7 @@ use quaywatch_fusion::{RoleUse, RuleKind, bounds::MOST_WEIGHT, rule_kinds};
 use quaywatch_schemas::{
     DomainId, Site, ZoneId,
     site::{
-        Closed, Role, Sensor,
+        Clock, Closed, Role, Sensor,
         rules::{Mode, Rule, Rules},
     },
 };
@@ -25,6 +25,11 @@ pub(super) fn zones(file: &SiteFile) -> Vec<ZoneReport> {
             name: zone.name.clone(),
             kind: word(&zone.kind),
             closed: zone.closed.map(hours),
+            in_view: places::in_view(site, id).map(|view| ViewReport {
+                area_m2: view.area_m2,
+                share: view.share,
+                sensors: view.sensors.iter().map(ToString::to_string).collect(),
+            }),
             sensors: site.sensors_of(id).map(|(sensor, spec)| sensor_report(file, sensor, spec)).collect(),
             rules: running(site, id).map(|(rule, mode)| rule_report(file, rule, mode, id)).collect(),
             domains: domains(file, id),
@@ -124,6 +129,8 @@ fn sensor_report(file: &SiteFile, id: &quaywatch_schemas::SensorId, spec: &Senso
         }),
         domain: spec.domain.to_string(),
         silent_after: spec.silent_after.map(span),
+        synchronised: spec.clock == Clock::Synchronised,
+        leads: spec.leads.map(|leads| word(&leads)),
         used_by: used_by(&file.site, spec),
     }
 }
