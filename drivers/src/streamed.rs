@@ -1,6 +1,6 @@
 //! Text that streams to us in lines: over UDP, TCP or a serial port. Nothing is ever sent to its source.
 //!
-//! A line ends with CR, LF or both, and over UDP with its datagram. What was under way when a serial port was opened is not
+//! A line ends with CR, LF or both, and over UDP with its datagram, which may also be one line whatever is in it. What was under way when a serial port was opened is not
 //! heard: half a line can look like a whole one. A TCP server that says nothing for long is connected to again, because a
 //! connection whose other end lost its power looks like one that has nothing to say.
 
@@ -39,6 +39,8 @@ pub(crate) struct Streamed {
     pub(crate) carrier: Carrier,
     /// The longest line in bytes.
     pub(crate) longest: usize,
+    /// A datagram is one line, whatever is in it.
+    pub(crate) whole_datagrams: bool,
     /// A TCP server that says nothing for this long is connected to again.
     pub(crate) idle: Option<Duration>,
 }
@@ -90,7 +92,7 @@ async fn carry(line: &Line, streamed: &Streamed, hears: &mut impl Hears) -> Stri
         Carrier::Udp(listen) => match UdpSocket::bind(listen).await {
             Ok(socket) => {
                 line.report(LineState::Up);
-                datagrams(&socket, streamed.longest, hears).await
+                datagrams(&socket, streamed, hears).await
             }
             Err(error) => not_bound(*listen, &error),
         },
@@ -174,15 +176,18 @@ async fn lines(mut stream: impl AsyncRead + Unpin, streamed: &Streamed, midway: 
 }
 
 /// Hears datagrams until the socket fails; says why.
-async fn datagrams(socket: &UdpSocket, longest: usize, hears: &mut impl Hears) -> String {
+async fn datagrams(socket: &UdpSocket, streamed: &Streamed, hears: &mut impl Hears) -> String {
     let mut bytes = vec![0; LONGEST_DATAGRAM];
     let mut looked = Instant::now();
     loop {
         let received = timeout(LOOK_EVERY, socket.recv_from(&mut bytes)).await;
         let now = Instant::now();
         match received {
+            Ok(Ok((length, from))) if streamed.whole_datagrams => {
+                hears.hear(Piece::Line(bytes[..length].to_vec()), Some(from), now);
+            }
             Ok(Ok((length, from))) => {
-                let mut lines = Lines::at_most(longest);
+                let mut lines = Lines::at_most(streamed.longest);
                 let pieces = lines.push(&bytes[..length]).into_iter().chain(lines.end());
                 pieces.for_each(|piece| hears.hear(piece, Some(from), now));
             }

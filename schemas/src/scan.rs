@@ -14,7 +14,7 @@ pub const MOST_DETECTIONS: usize = 256;
 /// there, and not that nobody looked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema), schemars(title = "quaywatch.frame.v1"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a frame")]
 pub struct Scan {
     /// Always `quaywatch.frame.v1`.
     pub format: Format,
@@ -44,7 +44,7 @@ pub enum Format {
     derive(schemars::JsonSchema),
     schemars(extend("oneOf" = [{ "required": ["polar"] }, { "required": ["cartesian"] }]))
 )]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a detection")]
 pub struct Seen {
     /// What it is taken for. Left out: not known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -80,7 +80,7 @@ pub enum Class {
 /// Distance and bearing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a distance and bearing")]
 pub struct Polar {
     /// Metres over ground.
     #[cfg_attr(feature = "json-schema", schemars(range(min = 0.0, max = 100_000.0)))]
@@ -103,7 +103,7 @@ pub struct Polar {
     derive(schemars::JsonSchema),
     schemars(extend("oneOf" = [{ "required": ["sd_m"] }, { "required": ["covariance_m2"] }]))
 )]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a place in the grid")]
 pub struct Cartesian {
     /// Metres along the grid's x axis.
     #[cfg_attr(feature = "json-schema", schemars(range(min = -100_000.0, max = 100_000.0)))]

@@ -140,7 +140,9 @@ async fn frames_come_over_udp_and_tcp_and_one_that_is_too_long_costs_only_itself
     let mut bench = Bench::frames(Carrier::Udp(at), 64);
     bench.is(|state| *state == LineState::Up).await;
     let radar = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    radar.send_to(format!("{}\n{}", scan(1), scan(2)).as_bytes(), at).await.unwrap();
+    // However it is laid out, a datagram is a frame.
+    radar.send_to(scan(1).replace(',', ",\n ").as_bytes(), at).await.unwrap();
+    radar.send_to(format!("{}\r\n", scan(2)).as_bytes(), at).await.unwrap();
     let (first, second) = (bench.take().await, bench.take().await);
     assert!(matches!(&observation(&first).reading, Reading::Frame(frame) if frame.detections.is_empty()));
     assert_ne!(observation(&first).source_id, observation(&second).source_id);

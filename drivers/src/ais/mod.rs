@@ -61,7 +61,8 @@ pub struct Config {
 
 /// Hears vessels until the line is asked to stop.
 pub async fn run(line: Line, config: Config) {
-    let streamed = Streamed { carrier: config.carrier, longest: LONGEST_LINE, idle: Some(IDLE) };
+    let streamed =
+        Streamed { carrier: config.carrier, longest: LONGEST_LINE, whole_datagrams: false, idle: Some(IDLE) };
     let mut desk = Desk {
         line: &line,
         receiver: Receiver::new(config.sensor.clone()),

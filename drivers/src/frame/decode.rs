@@ -214,6 +214,7 @@ mod tests {
             assert!(why.contains(says) && !why.contains("SECRET"), "{why}");
         }
         assert!(read(&scan(&json!(vec![polar(); 256]))).is_ok());
+        assert!(decode(&source(), b"\"SECRET\"").unwrap_err().0.contains("expected a frame"));
         let mut other = scan(&json!([]));
         other["format"] = json!("SECRET");
         assert!(read(&other).unwrap_err().0.contains("`quaywatch.frame.v1`"));

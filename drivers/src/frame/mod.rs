@@ -24,8 +24,8 @@
 //! * At most 256 detections and 128 KiB. A field that is not in the format refuses the frame, and so does one wrong
 //!   detection: half a scan would say that the other half is empty.
 //!
-//! Frames come over MQTT or a webhook, acknowledged as there, or stream over UDP (a datagram is a frame, or several in lines;
-//! it holds 65,507 bytes) or TCP (a frame a line; we connect). **UDP and plain TCP prove nobody**: keep them on a network of
+//! Frames come over MQTT or a webhook, acknowledged as there, or stream over UDP (a frame a datagram, which holds 65,507 bytes)
+//! or TCP (a frame a line; we connect). **UDP and plain TCP prove nobody**: keep them on a network of
 //! their own. What does not fit into the ledger is counted and said as `no-data(overload)`.
 
 mod decode;
@@ -57,7 +57,7 @@ pub struct Config {
 
 /// Takes frames until the line is asked to stop.
 pub async fn run(line: Line, config: Config) {
-    let streamed = Streamed { carrier: config.carrier, longest: MOST_BYTES, idle: Some(IDLE) };
+    let streamed = Streamed { carrier: config.carrier, longest: MOST_BYTES, whole_datagrams: true, idle: Some(IDLE) };
     let mut desk = Desk {
         line: &line,
         source: config.source,

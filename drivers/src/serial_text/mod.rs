@@ -95,7 +95,12 @@ pub fn decode(reader: &Reader, line: &[u8]) -> Option<Result<Reading, Undecodabl
 
 /// Reads the port until the line is asked to stop.
 pub async fn run(line: Line, config: Config) {
-    let streamed = Streamed { carrier: Carrier::Serial(config.port.clone()), longest: LONGEST_LINE, idle: None };
+    let streamed = Streamed {
+        carrier: Carrier::Serial(config.port.clone()),
+        longest: LONGEST_LINE,
+        whole_datagrams: false,
+        idle: None,
+    };
     let mut desk = Desk::new(&line, &config);
     streamed::run(&line, &streamed, &mut desk).await;
 }
