@@ -40,6 +40,8 @@ pub mod record;
 #[cfg(feature = "alloc")]
 pub mod reference;
 #[cfg(feature = "alloc")]
+pub mod scan;
+#[cfg(feature = "alloc")]
 pub mod sealed;
 #[cfg(feature = "alloc")]
 pub mod site;

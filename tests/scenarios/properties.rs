@@ -89,7 +89,7 @@ fn reading() -> impl Strategy<Value = Reading> {
         }),
         3 => proptest::collection::vec(detection, 0..4).prop_map(|detections| Reading::Frame(Frame { detections })),
         1 => (finite(), finite()).prop_map(|(latitude, longitude)| {
-            Reading::Cooperative(Cooperative { mmsi: 244_000_000, latitude, longitude, speed: None, course: None })
+            Reading::Cooperative(Cooperative::at(244_000_000, latitude, longitude))
         }),
         1 => any::<u32>().prop_map(Reading::People),
         1 => text().prop_map(|text| {

@@ -149,11 +149,14 @@ fn observations() -> Vec<(&'static str, Record)> {
         (
             "cooperative",
             reading(Reading::Cooperative(Cooperative {
-                mmsi: 244_123_456,
-                latitude: finite(51.9),
-                longitude: finite(4.1),
                 speed: Some(finite(2.5)),
-                course: None,
+                heading: Some(finite(271.0)),
+                accuracy_m: Some(finite(10.0)),
+                name: Some("QW ANNA".into()),
+                ship_type: Some(52),
+                imo: Some(9_074_729),
+                length_m: Some(finite(32.0)),
+                ..Cooperative::at(244_123_456, finite(51.9), finite(4.1))
             })),
         ),
         ("people", reading(Reading::People(3))),

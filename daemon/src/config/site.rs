@@ -1,10 +1,12 @@
 //! The site engineer's file: what is wired to this box and what is looked for.
 
 mod defaults;
+pub(super) mod geometry;
 mod lines;
 mod places;
 mod read_json;
 mod read_modbus;
+mod read_streamed;
 mod references;
 mod rules;
 mod sensors;
@@ -12,8 +14,8 @@ mod tables;
 
 pub(super) use rules::RulesDocument;
 pub(super) use tables::{
-    LineTable, NodeTable, OperationsTable, ReferencesTable, RegisterBitTable, SensorTable, SiteTable, StoreTable,
-    ZoneTable,
+    LineTable, NodeTable, OperationsTable, ReferencesTable, RegisterBitTable, SectorTable, SensorTable, SiteTable,
+    StoreTable, ZoneTable,
 };
 
 use super::{
@@ -56,6 +58,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
     let rule_tables = root.section("rules", &mut findings);
     root.finish(&mut findings);
 
+    let has_grid = site.as_ref().is_some_and(|table| table.has("grid"));
     let identity = places::site(site, now, &mut findings);
     let (log_retention, budget_bytes) = kept(store, &mut findings);
     let operations = served(operations, &mut findings);
@@ -71,6 +74,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
         zones_declared: &zones_declared,
         lines_declared: &lines_declared,
         nodes_declared: &nodes_declared,
+        has_grid,
     };
     let (sensors, lines) = sensors::read(sensor_tables, &around, lines, &mut findings);
     let feeds = references::read(reference_tables, &lines, &lines_declared, &mut findings);
@@ -90,7 +94,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
             rules,
             feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
             utc_offsets: identity.utc_offsets,
-            grid: None,
+            grid: identity.grid,
         },
         digest,
         log_retention,
@@ -147,4 +151,5 @@ struct SiteIdentity {
     timezone: String,
     status: Status,
     utc_offsets: Vec<quaywatch_schemas::site::UtcOffset>,
+    grid: Option<quaywatch_schemas::site::Grid>,
 }

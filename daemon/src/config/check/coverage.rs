@@ -1,6 +1,6 @@
 //! What covers each place, and what each rule would miss there.
 
-use super::{DomainReport, LineReport, RuleReport, SensorReport, ZoneReport, listed, span, word};
+use super::{DomainReport, LineReport, RuleReport, SensorReport, ViewReport, ZoneReport, listed, places, span, word};
 use crate::config::{
     SiteFile,
     plan::{FeedWay, Read, Way},
@@ -10,7 +10,7 @@ use quaywatch_fusion::{RoleUse, RuleKind, bounds::MOST_WEIGHT, rule_kinds};
 use quaywatch_schemas::{
     DomainId, Site, ZoneId,
     site::{
-        Closed, Role, Sensor,
+        Clock, Closed, Role, Sensor,
         rules::{Mode, Rule, Rules},
     },
 };
@@ -25,6 +25,11 @@ pub(super) fn zones(file: &SiteFile) -> Vec<ZoneReport> {
             name: zone.name.clone(),
             kind: word(&zone.kind),
             closed: zone.closed.map(hours),
+            in_view: places::in_view(site, id).map(|view| ViewReport {
+                area_m2: view.area_m2,
+                share: view.share,
+                sensors: view.sensors.iter().map(ToString::to_string).collect(),
+            }),
             sensors: site.sensors_of(id).map(|(sensor, spec)| sensor_report(file, sensor, spec)).collect(),
             rules: running(site, id).map(|(rule, mode)| rule_report(file, rule, mode, id)).collect(),
             domains: domains(file, id),
@@ -48,7 +53,14 @@ pub(super) fn running<'a>(site: &'a Site, zone: &'a ZoneId) -> impl Iterator<Ite
 pub(super) fn watches(role: Role) -> bool {
     !matches!(
         role,
-        Role::WindSpeed | Role::WindDirection | Role::WaterLevel | Role::Temperature | Role::Heartbeat | Role::Light
+        Role::WindSpeed
+            | Role::WindDirection
+            | Role::WaterLevel
+            | Role::Temperature
+            | Role::Heartbeat
+            | Role::Light
+            // It hears those who speak: whoever is silent is not seen.
+            | Role::Ais
     )
 }
 
@@ -67,6 +79,26 @@ pub(super) fn zones_of<'a>(rules: &'a Rules, name: &str) -> Option<&'a [ZoneId]>
         "sensor-silent" => of(&rules.sensor_silent),
         "blinded-before-access" => of(&rules.blinded_before_access),
         "node-tamper" => of(&rules.node_tamper),
+        "unbooked" => of(&rules.unbooked),
+        "tag-mismatch" => of(&rules.tag_mismatch),
+        "container-mismatch" => of(&rules.container_mismatch),
+        "wrong-way" => of(&rules.wrong_way),
+        "dwell" => of(&rules.dwell),
+        "small-craft" => of(&rules.small_craft),
+        "pass-back" => of(&rules.pass_back),
+        "impossible-travel" => of(&rules.impossible_travel),
+        "out-of-hours" => of(&rules.out_of_hours),
+        "out-of-zone" => of(&rules.out_of_zone),
+        "first-time-zone" => of(&rules.first_time_zone),
+        "denied-then-granted" => of(&rules.denied_then_granted),
+        "not-taken" => of(&rules.not_taken),
+        "door-held" => of(&rules.door_held),
+        "on-foot" => of(&rules.on_foot),
+        "sensor-blind" => of(&rules.sensor_blind),
+        "sensor-stuck" => of(&rules.sensor_stuck),
+        "sensor-drift" => of(&rules.sensor_drift),
+        "clock-step" => of(&rules.clock_step),
+        "sensor-conflict" => of(&rules.sensor_conflict),
         _ => None,
     }
 }
@@ -97,6 +129,8 @@ fn sensor_report(file: &SiteFile, id: &quaywatch_schemas::SensorId, spec: &Senso
         }),
         domain: spec.domain.to_string(),
         silent_after: spec.silent_after.map(span),
+        synchronised: spec.clock == Clock::Synchronised,
+        leads: spec.leads.map(|leads| word(&leads)),
         used_by: used_by(&file.site, spec),
     }
 }

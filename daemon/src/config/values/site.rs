@@ -10,6 +10,7 @@ use quaywatch_drivers::{
     modbus::{Area, BitArea, Fixed, Format, Order, RegisterArea},
     mqtt::Session,
 };
+use quaywatch_schemas::observation::ObjectClass;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize,
@@ -51,6 +52,29 @@ pub(in crate::config) enum ReadingKind {
     Credential,
     People,
     Health,
+    Frame,
+    Vessel,
+}
+
+/// What a detected thing is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Seeable {
+    Person,
+    Vehicle,
+    Vessel,
+    Animal,
+    Other,
+}
+
+/// In which terms a source of detections says where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Positions {
+    /// Distance and bearing from its mount, or places in the site's grid.
+    Polar,
+    /// Places in the site's grid only.
+    Cartesian,
 }
 
 /// How a number is stored in registers.
@@ -115,6 +139,8 @@ macro_rules! vocabularies {
 
 vocabularies! {
     ReadingKind, "kind of reading", "a kind of reading such as \"contact\"";
+    Seeable, "kind of object", "a kind of object such as \"person\"";
+    Positions, "kind of positions", "a kind of positions, \"polar\" or \"cartesian\"";
     NumberType, "number type", "a number type such as \"u16\"";
     WordOrder, "byte order", "a byte order such as \"CDAB\"";
     TimeNotation, "time format", "a time format such as \"unix-seconds\"";
@@ -134,6 +160,20 @@ impl ReadingKind {
             Self::Credential => "credential",
             Self::People => "people",
             Self::Health => "health",
+            Self::Frame => "frame",
+            Self::Vessel => "vessel",
+        }
+    }
+}
+
+impl From<Seeable> for ObjectClass {
+    fn from(seen: Seeable) -> Self {
+        match seen {
+            Seeable::Person => Self::Person,
+            Seeable::Vehicle => Self::Vehicle,
+            Seeable::Vessel => Self::Vessel,
+            Seeable::Animal => Self::Animal,
+            Seeable::Other => Self::Other,
         }
     }
 }
