@@ -1,5 +1,7 @@
 //! The most of everything. At a bound the oldest goes, and what is counted there says so.
 
+pub use quaywatch_schemas::situation::MOST_WEIGHT;
+
 /// Vehicles a lane holds at once: a 60 m lane and 4 m cars make fifteen; more than eight means a loop is stuck.
 pub const VEHICLES_PER_LANE: usize = 8;
 /// Plate reads kept of one vehicle: a camera at 10 reads/s over the two seconds a plate is well in view.
@@ -14,6 +16,3 @@ pub const CROSSINGS_PER_OPENING: usize = 16;
 pub const REFERENCES: usize = 20_000;
 /// Mean loads a trend is fitted to, per mooring line.
 pub const LOADS_PER_SENSOR: usize = 32;
-/// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
-/// Whatever fails together must not be able to prove anything alone.
-pub const MOST_WEIGHT: f64 = 6.0;

@@ -3,25 +3,26 @@
 use crate::{
     health::{Memory, SensorHealth, watches},
     lane::{self, Lane, Patience},
+    learning::model_id,
     references::Statements,
     rules::{Here, Look, Machine, Seen, Signal},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     format,
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
+    Control, GatewayTime, Model, Observation, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
     observation::Freshness,
     site::{Role, ZoneKind, rules},
 };
 use serde::{Deserialize, Serialize};
 
 /// Version of a snapshot's bytes. A snapshot of another version is refused: the engine is then rebuilt from the log.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// The fusion engine.
 pub struct Engine {
@@ -34,6 +35,8 @@ pub struct Engine {
 struct EngineMemory {
     site: Option<Site>,
     model: String,
+    /// Rates and calibration that a person has put in force.
+    adopted: Model,
     last: Stamp,
     /// The last record or deadline. Not in a snapshot, so that its bytes depend on the log alone.
     #[serde(skip)]
@@ -216,6 +219,7 @@ impl Engine {
                 sensors: &memory.sensors,
                 statements: &memory.statements,
                 model: &memory.model,
+                adopted: &memory.adopted,
                 last: &memory.last,
                 security_level: memory.security_level,
             };
@@ -231,6 +235,11 @@ impl Engine {
             }
             Control::SiteApplied { site, .. } => self.apply(site, stamp, out),
             Control::References(references) => self.memory.statements.take(references),
+            Control::RatesAdopted { model, .. } => {
+                self.memory.adopted = (**model).clone();
+                let site = self.memory.site.as_ref();
+                self.memory.model = site.map(|site| model_id(site, &self.memory.adopted)).unwrap_or_default();
+            }
             Control::SecurityLevel { level, .. } => self.memory.security_level = (*level).clamp(1, 3),
             _ => {}
         }
@@ -254,7 +263,7 @@ impl Engine {
             self.memory.zones.remove(id);
         }
         self.memory.deadlines.clear();
-        self.memory.model = model(site);
+        self.memory.model = model_id(site, &self.memory.adopted);
         self.memory.sensors.retain(|sensor, _| site.sensors.contains_key(sensor));
         for sensor in site.sensors.keys() {
             self.memory.sensors.entry(sensor.clone()).or_insert_with(|| Memory::expected_from(now));
@@ -321,6 +330,7 @@ impl Engine {
             sensors: &memory.sensors,
             statements: &memory.statements,
             model: &memory.model,
+            adopted: &memory.adopted,
             last: &memory.last,
             security_level: memory.security_level,
         };
@@ -369,6 +379,7 @@ struct Around<'a> {
     sensors: &'a BTreeMap<SensorId, Memory>,
     statements: &'a Statements,
     model: &'a str,
+    adopted: &'a Model,
     last: &'a Stamp,
     security_level: u8,
 }
@@ -397,6 +408,7 @@ impl Around<'_> {
                 mode,
                 key: self.key,
                 model: self.model,
+                adopted: self.adopted,
                 position: self.last.position,
                 clock: self.last.quality,
                 wall_offset: self.last.wall.0.saturating_sub(self.last.gateway.0 as i64),
@@ -412,15 +424,4 @@ impl Around<'_> {
 pub(crate) fn grant_lasts(site: &Site) -> Duration {
     let settings = site.rules.tailgating.as_ref().map(|rule| rule.settings.grant_lasts);
     settings.unwrap_or_else(|| rules::Tailgating::default().grant_lasts)
-}
-
-/// Names the set of rates a conclusion was drawn with.
-fn model(site: &Site) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for (id, sensor) in &site.sensors {
-        hasher.update(id.as_str().as_bytes());
-        hasher.update(&sensor.rates.detection.to_le_bytes());
-        hasher.update(&sensor.rates.false_alarm.to_le_bytes());
-    }
-    hasher.finalize().to_hex().as_str().get(..4).unwrap_or_default().to_string()
 }

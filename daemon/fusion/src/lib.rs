@@ -28,11 +28,14 @@ mod evidence;
 mod health;
 mod kinds;
 mod lane;
+mod learning;
 mod plates;
 mod references;
 mod rules;
 mod source_time;
+mod sun;
 
 pub use engine::{Deadline, Engine, RestoreError};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
+pub use learning::model_id;

@@ -48,7 +48,13 @@ pub(super) fn running<'a>(site: &'a Site, zone: &'a ZoneId) -> impl Iterator<Ite
 pub(super) fn watches(role: Role) -> bool {
     !matches!(
         role,
-        Role::WindSpeed | Role::WindDirection | Role::WaterLevel | Role::Temperature | Role::Heartbeat | Role::Light
+        Role::WindSpeed
+            | Role::WindDirection
+            | Role::WaterLevel
+            | Role::Temperature
+            | Role::Heartbeat
+            | Role::Light
+            | Role::Rain
     )
 }
 
