@@ -13,7 +13,7 @@
 
 use crate::{
     health::{Board, Condition},
-    ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, State, WriterControl},
+    ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, WriterControl},
 };
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
@@ -21,6 +21,7 @@ use quaywatch_schemas::{
     ZoneId,
     policy::Recipient,
     record::DeadLetter,
+    sealed::KeyId,
     site::rules::Mode,
     situation::{Phase, Severity, SituationId},
     time::ClockQuality,
@@ -247,7 +248,15 @@ impl Pipeline {
 
     fn take_control(&mut self, control: Control) -> Result<(), PipelineError> {
         match control {
-            Control::SiteApplied { digest, .. } => self.kept.site_digest = digest,
+            Control::SiteApplied { site, digest } => {
+                self.kept.site_digest = digest;
+                let zones = site.zones.iter().map(|(id, zone)| (id.clone(), zone.name.clone())).collect();
+                self.changes.places = Some(Places { timezone: site.timezone.clone(), zones });
+            }
+            Control::KeyDestroyed { key } => {
+                self.changes.keys_destroyed.push((KeyId(key), self.stamp.wall));
+                return Ok(());
+            }
             Control::PolicyApplied { policy, digest } => {
                 let old = std::mem::replace(&mut self.kept.policy, *policy);
                 self.kept.policy_digest = digest;
@@ -333,6 +342,7 @@ impl Pipeline {
             *sequence += 1;
             *output = ordinal;
             let event = envelope(&release, (&source.0, &source.1, recipient), &outbox.epoch_hex(), *sequence);
+            self.changes.products.push((recipient.clone(), event.id.clone(), situation.id));
             self.entries.push(NewEntry {
                 recipient: recipient.clone(),
                 sequence: *sequence,

@@ -87,7 +87,7 @@ impl Peer {
 fn router(admin: Admin) -> Router {
     let admin = Arc::new(admin);
     let with = |admin: &Arc<Admin>| admin.clone();
-    let (a, b, c, d, e) = (with(&admin), with(&admin), with(&admin), with(&admin), admin);
+    let (a, b, c, d, e, f) = (with(&admin), with(&admin), with(&admin), with(&admin), with(&admin), admin);
     Router::new()
         .route("/health", get(move || health(a.clone())))
         .route("/reload", post(move |ConnectInfo(peer)| reload(b.clone(), peer)))
@@ -97,6 +97,7 @@ fn router(admin: Admin) -> Router {
             get(move |ConnectInfo(peer), Path(reference)| explain(d.clone(), peer, reference)),
         )
         .route("/dead-letters", get(move |ConnectInfo(peer), Query(of)| dead_letters(e.clone(), peer, of)))
+        .route("/conclusions", get(move || conclusions(f.clone())))
         .layer(axum::middleware::from_fn(only_ours))
 }
 
@@ -165,6 +166,15 @@ async fn explain(admin: Arc<Admin>, peer: Peer, reference: String) -> Response {
     match found {
         Ok(Ok(text)) => text.into_response(),
         Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),
+        Err(_) => stopping(),
+    }
+}
+
+/// Hashes of what is kept: they say nothing about the port, so they leave no trace.
+async fn conclusions(admin: Arc<Admin>) -> Response {
+    match tokio::task::spawn_blocking(move || crate::commands::replay::kept_conclusions(&admin.state)).await {
+        Ok(Ok(text)) => text.into_response(),
+        Ok(Err(why)) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
         Err(_) => stopping(),
     }
 }
