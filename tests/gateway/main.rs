@@ -3,6 +3,7 @@
 mod explain;
 mod kill;
 mod operations;
+mod rates;
 mod reload;
 mod site;
 mod views;

@@ -135,6 +135,11 @@ impl Engine {
         self.memory.site.as_ref()
     }
 
+    /// The rates and calibration that a person has put in force.
+    pub fn adopted(&self) -> &Model {
+        &self.memory.adopted
+    }
+
     /// How a sensor is, as of the last record or deadline.
     pub fn health(&self, sensor: &SensorId) -> SensorHealth {
         match (self.memory.site.as_ref().and_then(|site| site.sensors.get(sensor)), self.memory.sensors.get(sensor)) {

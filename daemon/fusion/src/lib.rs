@@ -14,6 +14,8 @@
 //! | add a rule | one file in `rules/`, one line in `rules/mod.rs` |
 //! | know why something was said | [`quaywatch_schemas::situation::Evidence`], made in `evidence.rs` |
 //! | know when an absence counts | `health.rs` |
+//! | know what verdicts change, and when | `learning.rs`, `calibration.rs` |
+//! | know what weather does to a sensor's word | `rules/conditions.rs` |
 //!
 //! **Fusion knows no protocol, no recipient, no clock and no file: time is the stamp of the record it is given.**
 #![no_std]
@@ -23,12 +25,13 @@ extern crate alloc;
 extern crate std;
 
 pub mod bounds;
+pub mod calibration;
 mod engine;
 mod evidence;
 mod health;
 mod kinds;
 mod lane;
-mod learning;
+pub mod learning;
 mod plates;
 mod references;
 mod rules;
@@ -38,4 +41,4 @@ mod sun;
 pub use engine::{Deadline, Engine, RestoreError};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
-pub use learning::model_id;
+pub use learning::{Learner, model_id};

@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod live;
+pub mod rates;
 pub mod replay;
 pub mod run;
 pub mod schema;
@@ -44,8 +45,10 @@ enum Command {
     DeadLetters(live::DeadLetters),
     /// Say why: the stored evidence of a situation by its reference
     Explain(explain::Explain),
-    /// Run a recorded log through the engine again and print what it concludes
+    /// Run a recorded log through the engine again: compare with what was concluded, or with what another site file makes
     Replay(replay::Replay),
+    /// Show what sensors and scores have turned out to be worth and what is proposed, or adopt it
+    Rates(rates::Rates),
 }
 
 /// The two files and where secrets are.
@@ -93,6 +96,7 @@ impl Cli {
             Command::DeadLetters(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Replay(command) => command.run(),
+            Command::Rates(command) => command.run(),
         };
         match done {
             Ok(code) => code,

@@ -2,7 +2,7 @@
 //!
 //! | table | key | value | lifetime |
 //! |---|---|---|---|
-//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`] | replaced |
+//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`: sealed, as the pipeline writes it | replaced |
 //! | `situations` | situation id | sealed latest revision | the newest [`MOST_SITUATIONS`] |
 //! | `surest` | situation id | sealed revision that was surest, where that is not the latest | with its situation |
 //! | `situations_by_age` | (log position of the checkpoint it was first kept with, id) | – | with its situation |
@@ -114,6 +114,8 @@ pub struct Changes {
     pub answers: Vec<ReceivedAnswer>,
     /// Products that were given a number: whose, its id, and the situation it is a view of.
     pub products: Vec<(RecipientId, String, SituationId)>,
+    /// What was learned, as the pipeline writes it.
+    pub learned: Option<Vec<u8>>,
     /// Names of the site file in force, if a new one took effect.
     pub places: Option<Places>,
     /// Sealing keys that were destroyed, and when.
@@ -223,6 +225,19 @@ impl State {
         })
     }
 
+    /// What was learned, as the pipeline wrote it.
+    pub fn learned(&self) -> Result<Option<Vec<u8>>, StateError> {
+        self.read(|transaction| {
+            let sealed = transaction.open_table(META)?.get("learned")?.map(|value| value.value().to_vec());
+            Ok(sealed.and_then(|sealed| self.keys.open_blob(&sealed)))
+        })
+    }
+
+    /// The key that the situations of this store are named with.
+    pub fn situation_key(&self) -> [u8; 32] {
+        self.keys.situation()
+    }
+
     /// When a sealing key was destroyed: what it sealed is deleted since then.
     pub fn destroyed(&self, key: KeyId) -> Result<Option<WallTime>, StateError> {
         self.read(|transaction| {
@@ -279,6 +294,9 @@ impl State {
             let age = changes.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.position.0);
             if let Some(checkpoint) = &changes.checkpoint {
                 transaction.open_table(META)?.insert("checkpoint", self.sealed(checkpoint).as_slice())?;
+            }
+            if let Some(learned) = &changes.learned {
+                transaction.open_table(META)?.insert("learned", self.keys.seal_blob(learned).as_slice())?;
             }
             if let Some(places) = &changes.places {
                 let bytes = postcard::to_stdvec(places).expect("names always serialise");
