@@ -12,6 +12,7 @@
 mod engine;
 mod products;
 mod properties;
+mod readme;
 mod render;
 mod script;
 mod site;

@@ -69,7 +69,7 @@ pub struct Files {
 #[derive(Debug, Clone, Args)]
 pub struct StateFolder {
     /// Folder of the log, the outbox and the state; systemd sets it from StateDirectory=
-    #[arg(long = "state", env = "STATE_DIRECTORY", default_value = "/var/lib/quaywatch")]
+    #[arg(long = "state", env = "STATE_DIRECTORY", default_value = "/var/lib/quaywatch", global = true)]
     pub folder: PathBuf,
 }
 
@@ -77,7 +77,7 @@ pub struct StateFolder {
 #[derive(Debug, Clone, Args)]
 pub struct AdminSocket {
     /// The gateway's admin socket
-    #[arg(long = "admin", default_value_os_t = crate::admin::default_socket())]
+    #[arg(long = "admin", default_value_os_t = crate::admin::default_socket(), global = true)]
     pub socket: PathBuf,
 }
 

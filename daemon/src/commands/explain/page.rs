@@ -5,7 +5,7 @@
 
 use crate::ledger::Places;
 use quaywatch_schemas::{
-    Calibration, NoData, Private, Situation, WallTime,
+    Calibration, NoData, Private, SensorId, Situation, WallTime,
     model::logistic,
     sealed::KeyId,
     situation::{Evidence, EvidenceGroup, Part, Phase, Phrase, Side, SourceState},
@@ -198,7 +198,9 @@ impl Page<'_> {
         if !well.is_empty() {
             writeln!(f, "  well: {}", well.join(", "))?;
         }
-        for source in &why.sources {
+        // Those that were missed are said above.
+        let missed = |sensor: &SensorId| why.missing.iter().any(|missing| missing.sensor == *sensor);
+        for source in why.sources.iter().filter(|source| !missed(&source.sensor)) {
             match source.state {
                 SourceState::Healthy => {}
                 SourceState::NeverHeard => writeln!(f, "  {}: never heard", source.sensor)?,
@@ -308,10 +310,14 @@ fn one_in(p: f64) -> String {
     }
 }
 
-/// Whole percents, and a digit more where a whole one would hide the difference to never or always.
+/// Whole percents, and a digit more where a whole one would hide the difference to never or always, which nothing is.
 fn percent(p: f64) -> String {
-    let percent = 100.0 * p;
-    if (1.0..=99.0).contains(&percent) { format!("{percent:.0}") } else { format!("{percent:.1}") }
+    match 100.0 * p {
+        percent if percent > 99.9 => "over 99.9".into(),
+        percent if percent > 0.0 && percent < 0.1 => "under 0.1".into(),
+        percent if (1.0..=99.0).contains(&percent) => format!("{percent:.0}"),
+        percent => format!("{percent:.1}"),
+    }
 }
 
 fn times(count: u32) -> String {
@@ -360,7 +366,7 @@ mod tests {
     use super::*;
     use crate::published::fictional;
     use quaywatch_schemas::{
-        FieldClass, SensorId,
+        FieldClass,
         sealed::Sealed,
         situation::{Conditions, Source, capped_groups, score},
     };
@@ -425,6 +431,20 @@ mod tests {
             assert!(text.contains(words), "{words:?} in\n{text}");
         }
         assert!(!text.contains("KLB") && !text.contains("BRV"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_promised_for_certain() {
+        for (p, said, odd) in [
+            (0.99999, "over 99.9", "more than 99 in 100"),
+            (0.995, "99.5", "more than 99 in 100"),
+            (0.95, "95", "about 19 in 20"),
+            (0.5, "50", "as likely as not"),
+            (0.03, "3", "about 1 in 20"),
+            (0.00001, "under 0.1", "less than 1 in 100"),
+        ] {
+            assert_eq!((percent(p).as_str(), odds(p).as_str()), (said, odd));
+        }
     }
 
     #[test]
