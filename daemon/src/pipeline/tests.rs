@@ -320,3 +320,33 @@ fn a_destroyed_key_is_remembered_with_its_day() {
     assert_eq!(state.places().unwrap().timezone, "Europe/Amsterdam");
     gateway.crash();
 }
+
+/// The key is destroyed: what it sealed is gone from every copy, and who asks is told since when.
+#[test]
+fn what_was_sealed_with_a_destroyed_key_is_explained_as_deleted() {
+    let [folder, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(folder.path());
+    let situation = crate::published::fictional::tailgating();
+    let changes = Changes {
+        references: vec![("QW-G2-QPE9YC".into(), situation.id)],
+        keys_destroyed: vec![(KeyId(1), situation.from)],
+        situations: vec![situation],
+        ..Changes::default()
+    };
+    let state = gateway.pipeline.parts.state.clone();
+    state.apply(changes).unwrap();
+    let explained = crate::commands::explain::from_state(&state, "qw-g2-qpe9yc").unwrap();
+    assert!(explained.starts_with("QW-G2-QPE9YC  "), "{explained}");
+    drop(state);
+    gateway.crash();
+    // A store's keys are one file; these are another store's.
+    Gateway::start(other.path()).crash();
+    for file in ["keys", "wrapping.key"] {
+        std::fs::copy(other.path().join(file), folder.path().join(file)).unwrap();
+    }
+    let state = ledger::read_state(folder.path()).unwrap();
+    let gone = crate::commands::explain::from_state(&state, "QW-G2-QPE9YC").unwrap_err();
+    assert!(gone.contains("QW-G2-QPE9YC stood for was deleted on 2026-03-14"), "{gone}");
+    let unknown = crate::commands::explain::from_state(&state, "QW-G2-ZZZZZZ").unwrap_err();
+    assert!(unknown.contains("no situation on this gateway"), "{unknown}");
+}
