@@ -43,7 +43,7 @@ fn a_tailgating_as_two_recipients_get_it() {
 }
 
 /// What every recipient is sent, in order.
-fn disseminate(scenario: &Scenario) -> BTreeMap<&'static str, Vec<CloudEvent<Product>>> {
+pub fn disseminate(scenario: &Scenario) -> BTreeMap<&'static str, Vec<CloudEvent<Product>>> {
     let site = scenario.records.iter().find_map(|record| match &record.record {
         Record::Control(Control::SiteApplied { site, .. }) => Some(site.as_ref().clone()),
         _ => None,

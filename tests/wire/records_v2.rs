@@ -6,6 +6,7 @@ use quaywatch_schemas::{
     Stamped, WallTime,
     control::{OperatorAct, ReceivedAnswer},
     marking::{Marking, Releasable, Tlp},
+    model::{Calibration, LearnedRates, Model},
     names::BadName,
     observation::{
         AccessDecision, Authenticity, Candidate, Container, Cooperative, Credential, DenialReason, DetectedPosition,
@@ -227,7 +228,23 @@ fn others() -> Vec<(&'static str, Record)> {
         control("key destroyed", Control::KeyDestroyed { key: 1 }),
         control("epoch began", Control::EpochBegan { epoch: 0x3f, reason: "a new store".into() }),
         control("log damage", Control::LogDamage { reason: "frames do not check out".into(), bytes: 512 }),
+        control("rates adopted", Control::RatesAdopted { by: "uid 0".into(), model: Box::new(model()) }),
     ]
+}
+
+fn model() -> Model {
+    let rates = |detection| Some(Rates { detection, false_alarm: 0.01 });
+    let learned = LearnedRates {
+        instead_of: Rates { detection: 0.95, false_alarm: 0.01 },
+        day: rates(0.875),
+        night: rates(0.75),
+    };
+    let calibration = [
+        ("gate.passage".into(), Calibration::Identity),
+        ("gate.tailgating".into(), Calibration::Platt { slope: 0.5, offset: -0.25 }),
+        ("quay.presence".into(), Calibration::Isotonic { knots: vec![(-1.0, 0.25), (2.0, 0.75)] }),
+    ];
+    Model { rates: [(name("front"), learned)].into(), calibration: calibration.into() }
 }
 
 fn site() -> Site {

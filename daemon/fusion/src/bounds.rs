@@ -1,5 +1,7 @@
 //! The most of everything. At a bound the oldest goes, and what is counted there says so.
 
+pub use quaywatch_schemas::situation::MOST_WEIGHT;
+
 /// Vehicles a lane holds at once: a 60 m lane and 4 m cars make fifteen; more than eight means a loop is stuck.
 pub const VEHICLES_PER_LANE: usize = 8;
 /// Plate reads kept of one vehicle: a camera at 10 reads/s over the two seconds a plate is well in view.
@@ -28,9 +30,6 @@ pub const FINDINGS_PER_RULE: usize = 64;
 pub const HABITS_PER_ZONE: usize = 1024;
 /// Grants, passages and refusals at one door that wait to be matched. The oldest goes.
 pub const EVENTS_PER_DOOR: usize = 32;
-/// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
-/// Whatever fails together must not be able to prove anything alone.
-pub const MOST_WEIGHT: f64 = 6.0;
 /// Identities of messages remembered per sensor, to know a repeat: a line repeats what it just sent. The ledger remembers far
 /// more; this is for what it let through.
 pub const REPEATS_PER_SENSOR: usize = 24;

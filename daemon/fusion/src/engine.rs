@@ -6,6 +6,7 @@ use crate::{
     identity::{self, Known},
     index::Index,
     lane::{self, Lane, LaneEvent, Patience},
+    learning::model_id,
     passages::Passages,
     plates::Read,
     references::Statements,
@@ -15,12 +16,12 @@ use crate::{
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     format,
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
+    Control, GatewayTime, Model, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
     observation::Freshness,
     site::{Role, ZoneKind, rules},
 };
@@ -52,6 +53,8 @@ struct Hearing {
 struct EngineMemory {
     site: Option<Site>,
     model: String,
+    /// Rates and calibration that a person has put in force.
+    adopted: Model,
     last: Stamp,
     /// The last record or deadline. Not in a snapshot, so that its bytes depend on the log alone.
     #[serde(skip)]
@@ -172,6 +175,11 @@ impl Engine {
     /// The site in force.
     pub fn site(&self) -> Option<&Site> {
         self.memory.site.as_ref()
+    }
+
+    /// The rates and calibration that a person has put in force.
+    pub fn adopted(&self) -> &Model {
+        &self.memory.adopted
     }
 
     /// How a sensor is, as of the last record or deadline.
@@ -318,7 +326,7 @@ impl Engine {
 
     /// What machines look at while they work, and the zones they are in.
     fn split(&mut self) -> Option<(Around<'_>, &mut [ZoneMemory])> {
-        let EngineMemory { site, model, last, security_level, sensors, zones, statements, .. } = &mut self.memory;
+        let EngineMemory { site, model, adopted, last, security_level, sensors, zones, statements, .. } = &mut self.memory;
         let around = Around {
             key: &self.key,
             site: site.as_ref()?,
@@ -327,6 +335,7 @@ impl Engine {
             sensors,
             statements,
             model,
+            adopted,
             last,
             security_level: *security_level,
         };
@@ -340,6 +349,11 @@ impl Engine {
             }
             Control::SiteApplied { site, .. } => self.apply(site, stamp, out),
             Control::References(references) => self.memory.statements.take(references, &self.key),
+            Control::RatesAdopted { model, .. } => {
+                self.memory.adopted = (**model).clone();
+                let site = self.memory.site.as_ref();
+                self.memory.model = site.map(|site| model_id(site, &self.memory.adopted)).unwrap_or_default();
+            }
             Control::SecurityLevel { level, .. } => self.memory.security_level = (*level).clamp(1, 3),
             _ => {}
         }
@@ -371,7 +385,7 @@ impl Engine {
         let names = self.memory.site.as_ref().into_iter().flat_map(|site| site.sensors.keys().cloned());
         let mut sensors: BTreeMap<SensorId, Memory> = names.zip(core::mem::take(&mut self.memory.sensors)).collect();
         self.memory.deadlines.clear();
-        self.memory.model = model(site);
+        self.memory.model = model_id(site, &self.memory.adopted);
         self.memory.sensors =
             site.sensors.keys().map(|id| sensors.remove(id).unwrap_or_else(|| Memory::expected_from(now))).collect();
         self.memory.zones = site
@@ -531,6 +545,7 @@ struct Around<'a> {
     sensors: &'a [Memory],
     statements: &'a Statements,
     model: &'a str,
+    adopted: &'a Model,
     last: &'a Stamp,
     security_level: u8,
 }
@@ -586,6 +601,7 @@ impl Around<'_> {
                 mode,
                 key: self.key,
                 model: self.model,
+                adopted: self.adopted,
                 position: self.last.position,
                 clock: self.last.quality,
                 wall_offset: self.last.wall.0.saturating_sub(self.last.gateway.0 as i64),
@@ -636,15 +652,4 @@ fn lane_signal<'a>(signal: &Signal<'a>, stamp: &Stamp) -> lane::Signal<'a> {
 pub(crate) fn grant_lasts(site: &Site) -> Duration {
     let settings = site.rules.tailgating.as_ref().map(|rule| rule.settings.grant_lasts);
     settings.unwrap_or_else(|| rules::Tailgating::default().grant_lasts)
-}
-
-/// Names the set of rates a conclusion was drawn with.
-fn model(site: &Site) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for (id, sensor) in &site.sensors {
-        hasher.update(id.as_str().as_bytes());
-        hasher.update(&sensor.rates.detection.to_le_bytes());
-        hasher.update(&sensor.rates.false_alarm.to_le_bytes());
-    }
-    hasher.finalize().to_hex().as_str().get(..4).unwrap_or_default().to_string()
 }

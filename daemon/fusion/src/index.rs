@@ -83,9 +83,8 @@ impl Index {
     }
 
     /// Sensors of the whole site that have a role, in name order.
-    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = &SensorId> {
-        let numbers = self.by_role.get(&role);
-        numbers.into_iter().flatten().filter_map(|number| self.sensors.get(*number as usize))
+    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = (&SensorId, &Sensor)> {
+        self.by_role.get(&role).into_iter().flatten().filter_map(|number| self.at(*number))
     }
 
     fn at(&self, number: u32) -> Option<(&SensorId, &Sensor)> {

@@ -1,6 +1,7 @@
 //! What each rule is called, where it can run and what it looks at: for those who say what a site lacks.
 
 use crate::rules::{Kind, Machine};
+use alloc::collections::BTreeSet;
 use quaywatch_schemas::{
     Site, ZoneId,
     site::{
@@ -51,6 +52,12 @@ impl RuleKind {
     fn machine(&self) -> Option<&'static Kind> {
         Machine::KINDS.iter().find(|kind| kind.kind == self.kind).copied()
     }
+}
+
+/// Roles that the rule of a kind looks at in its zone; none for a kind that is not one of ours.
+pub(crate) fn roles_of(kind: &str) -> BTreeSet<Role> {
+    let uses = RULES.iter().filter(|rule| rule.kind == kind).flat_map(|rule| rule.uses);
+    uses.flat_map(|used| used.roles).copied().collect()
 }
 
 /// All rules.

@@ -16,6 +16,8 @@
 //! | know when an absence counts | `health.rs` |
 //! | know when something was | `source_time.rs` |
 //! | know which vehicle it was | `passages.rs`, then `identity.rs` |
+//! | know what verdicts change, and when | `learning.rs`, `calibration.rs` |
+//! | know what weather does to a sensor's word | `rules/conditions.rs` |
 //!
 //! **Fusion knows no protocol, no recipient, no clock and no file: time is the stamp of the record it is given.**
 #![no_std]
@@ -25,6 +27,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod bounds;
+pub mod calibration;
 mod engine;
 mod evidence;
 mod health;
@@ -32,13 +35,16 @@ mod identity;
 mod index;
 mod kinds;
 mod lane;
+pub mod learning;
 mod passages;
 mod plates;
 mod references;
 mod rules;
 mod source_time;
+mod sun;
 mod trails;
 
 pub use engine::{Deadline, Engine, RestoreError};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
+pub use learning::{Learner, model_id};

@@ -20,7 +20,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use quaywatch_schemas::{
-    GatewayTime, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
+    GatewayTime, Model, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
     observation::Media,
     site::{Role, Sensor, Zone, ZoneKind, rules::Mode},
     situation::{Missing, Phase, SituationId},
@@ -117,6 +117,8 @@ pub(crate) struct Here<'a> {
     pub(crate) mode: Mode,
     pub(crate) key: &'a [u8; 32],
     pub(crate) model: &'a str,
+    /// Rates and calibration that a person has put in force.
+    pub(crate) adopted: &'a Model,
     /// The record that is looked at, or the last one before a deadline.
     pub(crate) position: Position,
     pub(crate) clock: ClockQuality,

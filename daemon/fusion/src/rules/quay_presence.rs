@@ -1,7 +1,7 @@
 //! Quay presence: somebody is where nobody may be.
 //!
 //! The zone has a belief: log-odds that somebody is there. Every sensor's last word counts with the weight its rates give it
-//! in the present conditions (a fence moves by itself in wind). A contact that stays closed goes on saying it; any other word
+//! in the present conditions ([`super::conditions`]: a fence moves by itself in wind, a camera sees less in rain). A contact that stays closed goes on saying it; any other word
 //! holds for ten seconds and then loses half of its weight in a half-life. A camera that looked and saw nobody counts against. One sensor alone, whatever
 //! it says and however often, stays below what is told, and so does everything on one failure domain.
 
@@ -183,7 +183,8 @@ impl QuayPresence {
                 let silent = here.health(sensor).is_healthy() && !self.words.contains_key(sensor);
                 // A camera says what it does not see in its frames; of others silence is the only word.
                 if silent && role != Role::PresenceCamera {
-                    let weight = weight_of_absence(spec.rates.detection, spec.rates.false_alarm) * SILENCE_COUNTS;
+                    let rates = here.rates_now(sensor, spec);
+                    let weight = weight_of_absence(rates.detection, rates.false_alarm) * SILENCE_COUNTS;
                     draft.absent(here, sensor, Phrase::words("nothing"), weight);
                 }
             }
@@ -195,6 +196,9 @@ impl QuayPresence {
         ];
         if let Some((wind, _)) = here.wind() {
             draft.facts.push(Phrase::words(format!("Wind {wind:.0} m/s.")));
+        }
+        if let Some((rain, _)) = here.rain().filter(|(rain, _)| *rain >= 0.5) {
+            draft.facts.push(Phrase::words(format!("Rain {rain:.0} mm/h.")));
         }
         let send = "Send the nearest patrol to look";
         draft.act(
@@ -215,14 +219,11 @@ impl QuayPresence {
 
 /// What a signal is worth, and in which words.
 fn word(signal: &Signal<'_>, here: &Here<'_>) -> Option<(f64, String)> {
-    let rates = signal.spec.rates;
+    let rates = here.rates_now(signal.sensor, signal.spec);
     match (signal.reading, signal.change) {
         (Reading::Contact(_), Change::Rose) => {
-            let (false_alarm, said) = match signal.spec.role {
-                Role::FenceVibration => (in_wind(rates.false_alarm, here), "the fence moves"),
-                _ => (rates.false_alarm, "movement"),
-            };
-            Some((weight(rates.detection, false_alarm).max(0.0), said.into()))
+            let said = if signal.spec.role == Role::FenceVibration { "the fence moves" } else { "movement" };
+            Some((weight(rates.detection, rates.false_alarm).max(0.0), said.into()))
         }
         (Reading::Frame(frame), _) => {
             let person = frame.detections.iter().filter(|seen| seen.class == ObjectClass::Person);
@@ -254,13 +255,6 @@ fn word(signal: &Signal<'_>, here: &Here<'_>) -> Option<(f64, String)> {
 fn still_says(sensor: &SensorId, here: &Here<'_>) -> bool {
     let closed = here.sensors.get(sensor).is_some_and(|memory| memory.contact == Some(true));
     closed && here.health(sensor).is_healthy()
-}
-
-/// A fence's false alarms grow tenfold from calm to the wind the site calls windy.
-fn in_wind(calm: f64, here: &Here<'_>) -> f64 {
-    let windy = settings(here).windy.max(1.0);
-    let share = here.wind().map_or(0.0, |(wind, _)| (wind / windy).clamp(0.0, 2.0));
-    (calm * libm::pow(10.0, share)).min(0.9)
 }
 
 fn place(here: &Here<'_>) -> &'static str {

@@ -61,6 +61,7 @@ pub(super) fn watches(role: Role) -> bool {
             | Role::Light
             // It hears those who speak: whoever is silent is not seen.
             | Role::Ais
+            | Role::Rain
     )
 }
 

@@ -67,6 +67,8 @@ impl Usual {
             Role::MooringLoad => (&[Measure], Some(Quantity::Force), "kN", 1000.0),
             // Cup anemometers are good for about half a metre a second.
             Role::WindSpeed => (&[Measure], Some(Quantity::Speed), "m/s", 0.5),
+            // Disdrometers and tipping buckets resolve a few tenths of a millimetre; 0.5 mm/h in the base unit.
+            Role::Rain => (&[Measure], Some(Quantity::Speed), "mm/h", 0.5 / 3_600_000.0),
             Role::WindDirection => (&[Measure], Some(Quantity::Angle), "deg", 5.0),
             // Waves move a gauge by more than this; tide moves by this in about a minute.
             Role::WaterLevel => (&[Measure], Some(Quantity::Length), "m", 0.02),
@@ -91,6 +93,7 @@ fn session(role: Role) -> Session {
     match role {
         Role::WindSpeed
         | Role::WindDirection
+        | Role::Rain
         | Role::WaterLevel
         | Role::Light
         | Role::Temperature
