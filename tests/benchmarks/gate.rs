@@ -8,8 +8,8 @@
 
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
-    Control, DomainId, FeedId, FieldClass, GatewayTime, LineId, Observation, Position, Private, Reading, Record, Reference,
-    SensorId, Site, Situation, Stamp, Stamped, WallTime,
+    Control, DomainId, FeedId, FieldClass, GatewayTime, LineId, Observation, Position, Private, Reading, Record,
+    Reference, SensorId, Site, Situation, Stamp, Stamped, WallTime,
     observation::{AccessDecision, Container, Credential, Health, Measure, Plate, SourceId, SourceTime, Tag},
     reference::{Booking, Fact, References, Role as StaffRole, Shift},
     sealed::{Handle, Identity},
@@ -314,7 +314,8 @@ fn roster(known: &Ref) -> References {
     let statements = known.staff.iter().map(|(badge, row)| {
         let zones = known.roles.get(&row.role).into_iter().flatten().map(|zone| name(zone)).collect();
         let shift = Shift { from: moment(row.shift.0), until: moment(row.shift.1) };
-        let fact = Fact::Role(StaffRole { holder: identity(badge), role: row.role.clone(), zones, shifts: vec![shift] });
+        let fact =
+            Fact::Role(StaffRole { holder: identity(badge), role: row.role.clone(), zones, shifts: vec![shift] });
         reference(format!("s{badge}"), fact)
     });
     References { feed: name("roster"), as_of: moment(0.0), complete: true, statements: statements.collect() }
@@ -426,7 +427,10 @@ fn badge(situation: &Situation, badges: &Badges) -> Option<String> {
 fn source(situation: &Situation) -> Option<String> {
     let sensor = situation.evidence.first()?.sensor.as_str();
     let (device, place) = sensor.split_once('-')?;
-    let place = place.strip_prefix("a-").map(|lane| format!("-a.{lane}")).or_else(|| place.strip_prefix("b-").map(|lane| format!("-b.{lane}")));
+    let place = place
+        .strip_prefix("a-")
+        .map(|lane| format!("-a.{lane}"))
+        .or_else(|| place.strip_prefix("b-").map(|lane| format!("-b.{lane}")));
     Some(match place {
         Some(place) => format!("{device}{place}"),
         None => sensor.replace('-', "."),

@@ -21,7 +21,8 @@ use alloc::{
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Model, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
+    Control, GatewayTime, Model, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime,
+    ZoneId,
     observation::Freshness,
     site::{Role, ZoneKind, rules},
 };
@@ -326,7 +327,8 @@ impl Engine {
 
     /// What machines look at while they work, and the zones they are in.
     fn split(&mut self) -> Option<(Around<'_>, &mut [ZoneMemory])> {
-        let EngineMemory { site, model, adopted, last, security_level, sensors, zones, statements, .. } = &mut self.memory;
+        let EngineMemory { site, model, adopted, last, security_level, sensors, zones, statements, .. } =
+            &mut self.memory;
         let around = Around {
             key: &self.key,
             site: site.as_ref()?,

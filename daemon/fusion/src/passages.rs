@@ -136,10 +136,10 @@ impl Passages {
                     self.changed(signal.at, BEFORE_EXIT, gateway);
                 }
             }
-            (Role::LoopExit, Reading::Contact(on)) => {
-                if self.exit.take(signal.at, *on, signal.sensor, signal.position) {
-                    self.crossed(signal.at, gateway);
-                }
+            (Role::LoopExit, Reading::Contact(on))
+                if self.exit.take(signal.at, *on, signal.sensor, signal.position) =>
+            {
+                self.crossed(signal.at, gateway);
             }
             (Role::BarrierOpen, Reading::Contact(on)) => {
                 self.ends.arm = true;

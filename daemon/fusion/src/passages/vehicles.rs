@@ -235,11 +235,13 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
                 let shared = others.into_iter().any(|(_, other)| is_in_lane(other, heard.at));
                 passage.tags.push((heard.sensor.clone(), heard.position, TagRead { shared, ..tag.clone() }));
             }
-            (What::Grant(holder), _) if since < heard.at && heard.at <= exit.on.after(LATE_GRANT) => {
-                // One that comes late is for this vehicle only if it had none.
-                if heard.at <= exit.on || passage.granted.is_none() {
-                    passage.granted = Some((heard.sensor.clone(), heard.position, *holder));
-                }
+            // One that comes late is for this vehicle only if it had none.
+            (What::Grant(holder), _)
+                if since < heard.at
+                    && heard.at
+                        <= exit.on.after(if passage.granted.is_none() { LATE_GRANT } else { Duration::ZERO }) =>
+            {
+                passage.granted = Some((heard.sensor.clone(), heard.position, *holder));
             }
             _ => {}
         }
