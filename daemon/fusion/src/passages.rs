@@ -15,6 +15,7 @@ pub(crate) use vehicles::{CodeRead, Passage, TagRead, Told};
 
 use crate::{
     bounds::{HEARD_PER_LANE, PASSAGES_PER_LANE, WEIGHTS_PER_LANE},
+    health::Change,
     lane::Patience,
     plates::Read,
     rules::Signal,
@@ -100,6 +101,8 @@ struct Open {
     /// When it is final at the latest.
     last_due: GatewayTime,
     told: Told,
+    /// Whether it has left.
+    left: bool,
     /// What was said rests on this: put together anew and the same, it is not said again.
     digest: u64,
 }
@@ -173,7 +176,7 @@ impl Passages {
             }
             (Role::WeightGross, _) => {
                 self.ends.scale = true;
-                if let crate::health::Change::Measured(kg) = signal.change {
+                if let Change::Measured(kg) = signal.change {
                     self.weigh(kg, signal, gateway);
                 }
             }
@@ -202,16 +205,12 @@ impl Passages {
             match (passage, self.open.get_mut(index)) {
                 (Some(mut passage), Some(open)) => {
                     // It is waited for until it has left, then for late words.
-                    let ends = match passage.left {
-                        Some(_) => patience.settle,
-                        None => patience.within,
-                    };
-                    if told == Told::Not {
-                        open.last_due = now.after(ends);
-                    } else if !last {
-                        open.last_due =
-                            open.last_due.max(now.after(if passage.left.is_some() { patience.settle } else { GATHER }));
+                    match passage.left {
+                        Some(_) if !open.left && !last => open.last_due = now.after(patience.settle),
+                        None if told == Told::Not => open.last_due = now.after(patience.within),
+                        _ => {}
                     }
+                    open.left |= passage.left.is_some();
                     let digest = passage.digest();
                     passage.news = told == Told::Not || digest != open.digest;
                     (open.told, open.digest) = (Told::Said, digest);
@@ -254,6 +253,7 @@ impl Passages {
                 due: Some(gateway.after(LOOK_AFTER)),
                 last_due: gateway.after(GLITCHES_FORGOTTEN),
                 told: Told::Not,
+                left: false,
                 digest: 0,
             };
             let place = self.open.partition_point(|open| open.crossed < pulse.on);
@@ -264,7 +264,8 @@ impl Passages {
         }
         let due = gateway.after(GATHER);
         for open in &mut self.open {
-            if open.told == Told::Said && at <= open.crossed.after(REAR_AFTER) && open.due.is_none() {
+            let concerns = !open.left || at <= open.crossed.after(REAR_AFTER);
+            if open.told == Told::Said && concerns && open.due.is_none() {
                 open.due = Some(due);
             }
         }

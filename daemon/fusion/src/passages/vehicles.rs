@@ -214,7 +214,7 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
         last: false,
         digest: 0,
     };
-    let since = before.map_or(exit.on.before(patience.within), |before| before.on);
+    let came = vehicle.approach.map_or(exit.on.before(patience.within), |approach| approach.on);
     for heard in &lane.heard {
         let whose = whose(heard, &vehicles);
         match (&heard.what, whose) {
@@ -235,18 +235,13 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
                 let shared = others.into_iter().any(|(_, other)| is_in_lane(other, heard.at));
                 passage.tags.push((heard.sensor.clone(), heard.position, TagRead { shared, ..tag.clone() }));
             }
-            // One that comes late is for this vehicle only if it had none.
-            (What::Grant(holder), _)
-                if since < heard.at
-                    && heard.at
-                        <= exit.on.after(if passage.granted.is_none() { LATE_GRANT } else { Duration::ZERO }) =>
-            {
-                passage.granted = Some((heard.sensor.clone(), heard.position, *holder));
-            }
             _ => {}
         }
     }
-    passage.mass = mass(lane, vehicle, since, exit);
+    passage.granted = granted(lane, &vehicles, me);
+    // The one ahead has left the scale when it has left the lane.
+    let alone = before.map_or(came, |before| before.off.unwrap_or(before.on.after(CLOCK_SLACK)));
+    passage.mass = mass(lane, vehicle, alone, exit);
     Some(passage)
 }
 
@@ -471,13 +466,60 @@ fn is_in_lane(vehicle: &Vehicle<'_>, at: WallTime) -> bool {
     came.or(left.map(|left| left.before(stood))).is_some_and(|came| came <= at) && left.is_none_or(|left| at <= left)
 }
 
+/// The grant a vehicle passed on: the last that was given while it was next, else the oldest that nobody used before it, else
+/// one that was read just after it had crossed.
+fn granted(lane: &Passages, vehicles: &[Vehicle<'_>], me: usize) -> Option<(SensorId, Position, Option<Handle>)> {
+    let mut grants: Vec<(&Heard, Option<Handle>)> = Vec::new();
+    for heard in &lane.heard {
+        let What::Grant(holder) = heard.what else { continue };
+        // Who shows a credential twice is let in once.
+        let again = holder.is_some()
+            && grants.iter().any(|(before, of)| *of == holder && heard.at <= before.at.after(GRANT_LASTS));
+        if !again {
+            grants.push((heard, holder));
+        }
+    }
+    let mut used: Vec<bool> = grants.iter().map(|_| false).collect();
+    let mut ahead = WallTime(i64::MIN);
+    for (index, vehicle) in vehicles.iter().enumerate().take(me + 1) {
+        let Some(exit) = vehicle.exit else { continue };
+        let free = |index: &usize| !used.get(*index).copied().unwrap_or(true);
+        let at = |index: usize| grants.get(index).map_or(WallTime(i64::MAX), |(heard, _)| heard.at);
+        let lasts = exit.on.before(GRANT_LASTS);
+        let own = (0..grants.len()).rev().filter(free).find(|index| ahead < at(*index) && at(*index) <= exit.on);
+        let left = || (0..grants.len()).filter(free).find(|index| lasts <= at(*index) && at(*index) <= exit.on);
+        let late = || {
+            let late = exit.on.after(LATE_GRANT);
+            (0..grants.len()).filter(free).find(|index| exit.on < at(*index) && at(*index) <= late)
+        };
+        let grant = own.or_else(left).or_else(late);
+        if let Some(used) = grant.and_then(|grant| used.get_mut(grant)) {
+            *used = true;
+        }
+        if index == me {
+            let (heard, holder) = grants.get(grant?)?;
+            return Some((heard.sensor.clone(), heard.position, *holder));
+        }
+        ahead = exit.on;
+    }
+    None
+}
+
+/// A grant nobody uses lapses: badge to second loop of the slowest truck took 41 s.
+const GRANT_LASTS: Duration = Duration::from_secs(60);
+
 /// The middle of what the scale settled at while this vehicle alone stood on it.
-fn mass(lane: &Passages, vehicle: &Vehicle<'_>, since: WallTime, exit: &Pulse) -> Option<Mass> {
+fn mass(lane: &Passages, vehicle: &Vehicle<'_>, alone: WallTime, exit: &Pulse) -> Option<Mass> {
+    let settled_from = |from: WallTime| -> Vec<_> {
+        let on_scale = |at: WallTime| from <= at && at <= exit.on.after(CLOCK_SLACK / 4);
+        lane.weights.iter().filter(|weight| weight.kg >= LIGHTEST_KG && on_scale(weight.at)).collect()
+    };
+    // Behind the approach loop, or, where the scale lies under it, on it.
     let drove_on = vehicle.approach.and_then(|approach| approach.off).map(|off| off.before(CLOCK_SLACK));
-    let from = drove_on.map_or(since.after(CLOCK_SLACK), |on| on.max(since.after(CLOCK_SLACK)));
-    let on_scale = |at: WallTime| from <= at && at <= exit.on.after(CLOCK_SLACK / 4);
-    let mut settled: Vec<_> =
-        lane.weights.iter().filter(|weight| weight.kg >= LIGHTEST_KG && on_scale(weight.at)).collect();
+    let mut settled = settled_from(drove_on.map_or(alone, |on| on.max(alone)));
+    if settled.is_empty() {
+        settled = settled_from(vehicle.approach.map_or(alone, |approach| approach.on.max(alone)));
+    }
     settled.sort_by(|a, b| a.kg.total_cmp(&b.kg));
     let middle = settled.get(settled.len() / 2)?;
     Some(Mass { kg: middle.kg, sensor: middle.sensor.clone(), position: middle.position })

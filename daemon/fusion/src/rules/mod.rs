@@ -134,6 +134,11 @@ impl Here<'_> {
         WallTime((at.0 as i64).saturating_add(self.wall_offset))
     }
 
+    /// A moment of the wall clock on the gateway's own, as far as one is known from the other now.
+    pub(crate) fn gateway(&self, at: WallTime) -> GatewayTime {
+        GatewayTime(u64::try_from(at.0.saturating_sub(self.wall_offset)).unwrap_or(0))
+    }
+
     pub(crate) fn look(&self) -> Look<'_> {
         Look { now: self.now, site: self.site, zone_id: self.zone_id, sensors: self.sensors }
     }
