@@ -17,3 +17,18 @@ pub const LOADS_PER_SENSOR: usize = 32;
 /// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
 /// Whatever fails together must not be able to prove anything alone.
 pub const MOST_WEIGHT: f64 = 6.0;
+/// Moving things known at once, of all sensors that give positions. At the bound the least believed goes, unconfirmed ones
+/// first.
+pub const TRACKS: usize = 1_024;
+/// Measurements no track explains, kept for the next scan to be matched with: two scans of nothing but clutter.
+pub const SEEDS: usize = 512;
+/// Sensors whose last record of a track is kept: what is said of it rests on these.
+pub const SENSORS_PER_TRACK: usize = 4;
+/// Words of the last seconds that a late one is put between: ten sensors at ten scans a second for five seconds. Beyond it
+/// the span for late words shortens.
+pub const WORDS: usize = 512;
+/// Copies of the scene from which late words are worked in: three a second.
+pub const SCENES: usize = 20;
+/// Tracks that have a name, those included that were lost a moment ago and may be found again. At the bound the one lost
+/// longest ago goes.
+pub const NAMED_TRACKS: usize = 2 * TRACKS;

@@ -5,6 +5,7 @@ use crate::{
     lane::{self, Lane, Patience},
     references::Statements,
     rules::{Here, Look, Machine, Seen, Signal},
+    tracks::{TrackCounts, TrackEvent, TrackView, Tracker},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -14,14 +15,14 @@ use alloc::{
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Record, SensorId, Site, Situation, Stamp, Stamped, ZoneId,
+    Control, GatewayTime, Observation, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
     observation::Freshness,
-    site::{Role, ZoneKind, rules},
+    site::{Clock, Role, ZoneKind, rules},
 };
 use serde::{Deserialize, Serialize};
 
 /// Version of a snapshot's bytes. A snapshot of another version is refused: the engine is then rebuilt from the log.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// The fusion engine.
 pub struct Engine {
@@ -43,6 +44,7 @@ struct EngineMemory {
     sensors: BTreeMap<SensorId, Memory>,
     zones: BTreeMap<ZoneId, ZoneMemory>,
     statements: Statements,
+    tracker: Tracker,
     /// Who asked to be woken when: time, zone, and which of the zone's machines (the lane is 0).
     deadlines: BTreeSet<(GatewayTime, ZoneId, usize)>,
 }
@@ -150,6 +152,16 @@ impl Engine {
         blind.cloned().collect()
     }
 
+    /// What moves on the site and is likely there, where it is at a time near the last record's.
+    pub fn tracks(&self, at: WallTime) -> Vec<TrackView> {
+        self.memory.tracker.views(at)
+    }
+
+    /// What became of the positions taken in.
+    pub fn track_counts(&self) -> TrackCounts {
+        self.memory.tracker.counts()
+    }
+
     /// Everything the engine remembers.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = alloc::vec![SNAPSHOT_VERSION];
@@ -178,8 +190,16 @@ impl Engine {
         if observation.freshness == Freshness::History {
             return;
         }
-        let at = known.clock.correct(observation.observed_at.map(|claimed| claimed.at), stamp);
+        let at = match (spec.clock, observation.observed_at) {
+            (Clock::Synchronised, Some(claimed)) => claimed.at.min(stamp.wall),
+            (_, claimed) => known.clock.correct(claimed.map(|claimed| claimed.at), stamp),
+        };
         let change = known.take(spec, &observation.reading, stamp.gateway, stamp.position);
+        // What it does not show counts only if it could have shown it at that time.
+        let then = GatewayTime(stamp.gateway.0.saturating_sub(stamp.wall.0.saturating_sub(at.0).max(0) as u64));
+        let counts = known.could_speak_since(spec, then, stamp.gateway);
+        let mut tracked = Vec::new();
+        memory.tracker.take(&observation.sensor, &observation.reading, at, stamp, counts, &mut tracked);
         let signal = Signal {
             sensor: &observation.sensor,
             spec,
@@ -222,6 +242,16 @@ impl Engine {
             around.let_work(machines, &zone_id, stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
         }
         self.ask_again(&zone_id, stamp.gateway);
+        self.show_tracks(&tracked, stamp, out);
+    }
+
+    /// Shows zones what happened to tracks in them.
+    fn show_tracks(&mut self, tracked: &[(ZoneId, TrackEvent)], stamp: &Stamp, out: &mut Vec<Situation>) {
+        for (zone, event) in tracked {
+            let seen = Seen::Track(event);
+            self.let_work(zone, stamp, None, out, |machine, here| machine.rule_mut().seen(&seen, here));
+            self.ask_again(zone, stamp.gateway);
+        }
     }
 
     fn take_control(&mut self, control: &Control, stamp: &Stamp, out: &mut Vec<Situation>) {
@@ -259,6 +289,7 @@ impl Engine {
         for sensor in site.sensors.keys() {
             self.memory.sensors.entry(sensor.clone()).or_insert_with(|| Memory::expected_from(now));
         }
+        self.memory.tracker.apply(site);
         self.memory.site = Some(site.clone());
         for (id, zone) in &site.zones {
             let memory = self.memory.zones.entry(id.clone()).or_insert_with(|| ZoneMemory {

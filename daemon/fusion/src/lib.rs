@@ -32,7 +32,9 @@ mod plates;
 mod references;
 mod rules;
 mod source_time;
+mod tracks;
 
 pub use engine::{Deadline, Engine, RestoreError};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
+pub use tracks::{TrackCounts, TrackView};

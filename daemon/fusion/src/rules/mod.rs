@@ -11,6 +11,7 @@ use crate::{
     health::{Change, Memory, SensorHealth},
     lane::LaneEvent,
     references::Statements,
+    tracks::TrackEvent,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use quaywatch_schemas::{
@@ -52,6 +53,8 @@ pub(crate) enum Seen<'a> {
     Reading(Signal<'a>),
     /// What happened in the zone's lane.
     Lane(&'a LaneEvent),
+    /// What happened to a track in the zone.
+    Track(&'a TrackEvent),
 }
 
 /// A reading with everything known about it.
