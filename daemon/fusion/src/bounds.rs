@@ -27,8 +27,8 @@ pub const SENSORS_PER_TRACK: usize = 4;
 /// Words of the last seconds that a late one is put between: ten sensors at ten scans a second for five seconds. Beyond it
 /// the span for late words shortens.
 pub const WORDS: usize = 512;
-/// Copies of the scene from which late words are worked in: three a second.
-pub const SCENES: usize = 20;
+/// Copies of the scene from which late words are worked in. Beyond it the oldest goes, and more is gone through again.
+pub const SCENES: usize = 64;
 /// Tracks that have a name, those included that were lost a moment ago and may be found again. At the bound the one lost
 /// longest ago goes.
 pub const NAMED_TRACKS: usize = 2 * TRACKS;

@@ -4,7 +4,7 @@ use crate::{
     health::{Memory, SensorHealth, watches},
     lane::{self, Lane, Patience},
     references::Statements,
-    rules::{Here, Look, Machine, Seen, Signal},
+    rules::{Here, Look, Machine, Seen, Signal, hears_of_tracks},
     tracks::{TrackCounts, TrackEvent, TrackView, Tracker},
 };
 use alloc::{
@@ -289,7 +289,7 @@ impl Engine {
         for sensor in site.sensors.keys() {
             self.memory.sensors.entry(sensor.clone()).or_insert_with(|| Memory::expected_from(now));
         }
-        self.memory.tracker.apply(site);
+        self.memory.tracker.apply(site, |zone| hears_of_tracks(site, zone));
         self.memory.site = Some(site.clone());
         for (id, zone) in &site.zones {
             let memory = self.memory.zones.entry(id.clone()).or_insert_with(|| ZoneMemory {

@@ -150,6 +150,14 @@ impl Look<'_> {
     }
 }
 
+/// Whether any rule in a zone looks at tracks: others need not be told.
+pub(crate) fn hears_of_tracks(site: &Site, zone: &ZoneId) -> bool {
+    let rules = &site.rules;
+    rules.dwell.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.small_craft.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.quay_presence.as_ref().is_some_and(|rule| rule.runs_in(zone))
+}
+
 macro_rules! rules {
     ($($module:ident :: $machine:ident),* $(,)?) => {
         $(mod $module;)*

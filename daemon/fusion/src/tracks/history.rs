@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 /// How late a word may come, in nanoseconds: half a second more than what FUSION's data shows of cameras behind a busy
 /// switch.
 const HORIZON: i64 = 5_000_000_000;
-/// Scenes are kept so far apart at least, in nanoseconds: going through two or three words again costs less than copying.
-const APART: i64 = 300_000_000;
+/// A scene of this many tracks is copied after every word; larger ones, or where words come faster than scenes can be kept,
+/// this many nanoseconds apart at least: a copy costs a tenth of a word, but the room has its bound.
+const SMALL: usize = 64;
+const APART: i64 = 400_000_000;
 /// The base is moved by this much at least, in nanoseconds.
 const AT_ONCE: i64 = 1_000_000_000;
 
@@ -142,7 +144,8 @@ impl History {
     fn keep_scene(&mut self, last: Option<Key>, at: i64) {
         let Some(last) = last else { return };
         let copied = self.scenes.back().map_or(i64::MIN / 2, |(key, _)| key.0);
-        if at - copied < APART {
+        let often = self.now.tracks.len() <= SMALL && self.words.len() < SCENES;
+        if !often && at - copied < APART {
             return;
         }
         let mut scene = match self.scenes.len() {
@@ -171,7 +174,9 @@ impl History {
         let words = core::mem::take(&mut self.words);
         for (index, word) in words.iter().enumerate().skip(start) {
             let before = index.checked_sub(1).and_then(|before| words.get(before));
-            self.keep_scene(before.map(Entry::key), word.at);
+            if index > start {
+                self.keep_scene(before.map(Entry::key), word.at);
+            }
             self.now.apply(word, watchers, &mut self.desk);
         }
         self.words = words;

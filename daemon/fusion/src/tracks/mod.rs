@@ -103,9 +103,10 @@ const COOPERATIVE_WITHIN: f64 = 20_000.0;
 
 impl Tracker {
     /// A site takes effect. What is there stays; under other sensors or outlines it is only no longer corrected by late words.
-    pub(crate) fn apply(&mut self, site: &Site) {
+    /// `hears` says in which zones anybody listens to what happens to tracks.
+    pub(crate) fn apply(&mut self, site: &Site, hears: impl Fn(&ZoneId) -> bool) {
         let watchers = Watcher::all(site);
-        let outlined = site.zones.iter().filter_map(|(id, zone)| Some((id.clone(), Polygon::new(&zone.outline)?)));
+        let outlined = site.zones.iter().filter(|(id, _)| hears(id)).filter_map(|(id, zone)| Some((id.clone(), Polygon::new(&zone.outline)?)));
         let zones: Vec<_> = outlined.collect();
         self.grid = site.grid;
         if watchers != self.watchers {
@@ -215,7 +216,8 @@ impl Tracker {
             return None;
         };
         let (x, y) = place(grid, word.latitude.get(), word.longitude.get());
-        if !(libm::hypot(x, y) < COOPERATIVE_WITHIN) {
+        let near = libm::hypot(x, y) < COOPERATIVE_WITHIN;
+        if !near {
             self.counts.unplaced += 1;
             return None;
         }

@@ -125,8 +125,8 @@ impl Gaussian {
         let mut index = 0;
         for row in 0..4 {
             let a = [k[row][0] * m[0] + k[row][1] * m[1], k[row][0] * m[1] + k[row][1] * m[2]];
-            for column in row..4 {
-                self.cov[index] += a[0] * k[column][0] + a[1] * k[column][1];
+            for k in &k[row..] {
+                self.cov[index] += a[0] * k[0] + a[1] * k[1];
                 index += 1;
             }
         }

@@ -137,6 +137,9 @@ const FORGOTTEN_TENTATIVE: f64 = 0.05;
 const LOST_SD: f64 = 25.0;
 /// Seeds are matched with what comes within this time, in nanoseconds.
 const SEED_LIVES: i64 = 2_500_000_000;
+/// A seed of lower odds than this could not become a track with the best second measurement: a radar that sees nine of ten has
+/// missed it twice.
+const HOPELESS: f64 = 5e-4;
 /// How often what no scan reaches is looked after, in nanoseconds.
 const TEND: i64 = 1_000_000_000;
 /// One look of a presence sensor, in nanoseconds: pyroelectric detectors hold their contact for one to three seconds.
@@ -219,7 +222,6 @@ impl Scene {
     /// What no track explains: matched with seeds, or sown.
     fn discover(&mut self, entry: &Entry, measured: &[Measurement], watcher: &Watcher, noise: f64, desk: &mut Desk) {
         desk.matches.clear();
-        self.seeds.retain(|seed| entry.at - seed.born.at <= SEED_LIVES);
         for (index, measurement) in measured.iter().enumerate() {
             let free = 1.0 - desk.association.taken(index);
             if free < 0.1 {
@@ -263,8 +265,8 @@ impl Scene {
             let used = desk.used[seed];
             seed += 1;
             let at = (kept.measured.at[0], kept.measured.at[1]);
-            kept.odds *= 1.0 - watcher.detection * watcher.sees(at, 2.0);
-            !used
+            kept.odds *= 1.0 - watcher.detection * watcher.sees(at, 0.0);
+            !used && kept.odds > HOPELESS && entry.at - kept.born.at <= SEED_LIVES
         });
         for (index, measurement) in measured.iter().enumerate() {
             let free = 1.0 - desk.association.taken(index);
@@ -363,7 +365,8 @@ impl Scene {
         let since = seconds((at - self.tended).min(10 * TEND));
         self.tended = at;
         for track in &mut self.tracks {
-            if at - track.at < TEND {
+            // Scans reach most of them anyway, a moment later.
+            if at - track.at < TEND + TEND / 2 {
                 continue;
             }
             track.predict(at);

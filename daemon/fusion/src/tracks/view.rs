@@ -37,14 +37,8 @@ pub(crate) enum WatcherKind {
 enum Shape {
     /// Everything nobody has bounded.
     Unbounded,
-    Sector {
-        x: f64,
-        y: f64,
-        range: f64,
-        half_angle: f64,
-        cos: f64,
-        sin: f64,
-    },
+    /// From a place as far as `range`, between two edges given by the unit vectors that point inwards from them.
+    Sector { x: f64, y: f64, range: f64, left: Point, right: Point, wide: bool, all_around: bool },
     Polygon(Polygon),
 }
 
@@ -72,12 +66,22 @@ impl Watcher {
             _ => return None,
         };
         let outline = || site.zones.get(&sensor.zone).and_then(|zone| Polygon::new(&zone.outline));
+        let mut area = UNKNOWN_AREA;
         let view = match (&sensor.view, &sensor.mount) {
             (Some(View::Polygon(corners)), _) => Polygon::new(corners).map(Shape::Polygon),
             (Some(View::Sector { range_m, half_angle_deg }), Some(mount)) => {
-                let (sin, cos) = libm::sincos(mount.facing_deg.to_radians());
-                let half_angle = half_angle_deg.to_radians().clamp(0.0, PI);
-                Some(Shape::Sector { x: mount.x, y: mount.y, range: range_m.max(0.0), half_angle, cos, sin })
+                let (facing, half) = (mount.facing_deg.to_radians(), half_angle_deg.to_radians().clamp(0.0, PI));
+                area = range_m * range_m * half;
+                let (left, right) = (libm::sincos(facing + half), libm::sincos(facing - half));
+                Some(Shape::Sector {
+                    x: mount.x,
+                    y: mount.y,
+                    range: range_m.max(0.0),
+                    left: (left.0, -left.1),
+                    right: (-right.0, right.1),
+                    wide: half > PI / 2.0,
+                    all_around: half >= PI,
+                })
             }
             _ => outline().map(Shape::Polygon),
         };
@@ -86,9 +90,12 @@ impl Watcher {
             return None;
         }
         let view = view.unwrap_or(Shape::Unbounded);
+        if let Shape::Polygon(polygon) = &view {
+            area = polygon.area();
+        }
         let rate = sensor.rates.false_alarm;
         let false_alarms = match kind {
-            WatcherKind::Scanner => rate.max(LEAST_FALSE_ALARMS) / view.area().max(1.0),
+            WatcherKind::Scanner => rate.max(LEAST_FALSE_ALARMS) / area.max(1.0),
             _ => rate.clamp(1e-6, RATES.1),
         };
         let detection = sensor.rates.detection.clamp(RATES.0, RATES.1);
@@ -112,35 +119,30 @@ impl Watcher {
         let sd = sd.max(0.5);
         match &self.view {
             Shape::Unbounded => 1.0,
-            Shape::Sector { x, y, range, half_angle, cos, sin } => {
+            Shape::Sector { x, y, range, left, right, wide, all_around } => {
                 let (dx, dy) = (at.0 - x, at.1 - y);
                 let squared = dx * dx + dy * dy;
                 let far = range + 4.0 * sd;
                 if squared > far * far {
                     return 0.0;
                 }
-                let distance = libm::sqrt(squared);
-                let to_range = range - distance;
-                if *half_angle >= PI {
-                    return normal(to_range / sd);
+                // Metres inside each edge: a wide sector is what is inside either, a narrow one what is inside both.
+                let (to_left, to_right) = (left.0 * dx + left.1 * dy, right.0 * dx + right.1 * dy);
+                let to_edge = match (all_around, wide) {
+                    (true, _) => f64::INFINITY,
+                    (_, true) => to_left.max(to_right),
+                    _ => to_left.min(to_right),
+                };
+                if to_edge < -4.0 * sd {
+                    return 0.0;
                 }
-                // Metres to the nearer of the two edges, along the arc.
-                let off = libm::atan2(libm::fabs(dy * cos - dx * sin), dx * cos + dy * sin);
-                let to_edge = (half_angle - off) * distance;
-                normal(to_range.min(to_edge) / sd)
+                let near = range - 4.0 * sd;
+                let to_range =
+                    if near > 0.0 && squared < near * near { f64::INFINITY } else { range - libm::sqrt(squared) };
+                normal(to_edge.min(to_range) / sd)
             }
             Shape::Polygon(polygon) if polygon.is_beyond(at, 4.0 * sd) => 0.0,
             Shape::Polygon(polygon) => normal(polygon.depth(at) / sd),
-        }
-    }
-}
-
-impl Shape {
-    fn area(&self) -> f64 {
-        match self {
-            Self::Unbounded => UNKNOWN_AREA,
-            Self::Sector { range, half_angle, .. } => range * range * half_angle,
-            Self::Polygon(polygon) => polygon.area(),
         }
     }
 }
