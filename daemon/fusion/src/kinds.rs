@@ -66,8 +66,13 @@ const fn likes(roles: &'static [Role], without: &'static str) -> RoleUse {
     RoleUse { roles, least: 1, anywhere: false, essential: false, without }
 }
 
+const fn anywhere(roles: &'static [Role], essential: bool, without: &'static str) -> RoleUse {
+    RoleUse { roles, least: 1, anywhere: true, essential, without }
+}
+
 const WIND: &[Role] = &[WindSpeed];
 const PRESENCE: &[Role] = &[PresencePir, PresenceCamera, FenceVibration, Pedestrian];
+const POSITIONS: &[Role] = &[Radar, PositionCamera];
 const PLATES: &[Role] = &[PlateFront, PlateRear];
 
 const RULES: &[RuleKind] = &[
@@ -175,6 +180,15 @@ const RULES: &[RuleKind] = &[
             &[CabinetTamper, NodeTamper],
             "only a node's own report of being handled is said, no cabinet door",
         )],
+    },
+    RuleKind { kind: "zone.dwell", rule: "dwell", uses: &[anywhere(POSITIONS, true, "nothing follows what is there")] },
+    RuleKind {
+        kind: "waterside.small-craft",
+        rule: "small-craft",
+        uses: &[
+            anywhere(POSITIONS, true, "nothing sees vessels"),
+            anywhere(&[Ais], true, "it cannot know who does not say who it is"),
+        ],
     },
 ];
 

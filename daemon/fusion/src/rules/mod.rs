@@ -7,7 +7,7 @@
 mod conditions;
 
 use crate::{
-    evidence::{Draft, situation},
+    evidence::{Draft, logit, situation},
     health::{Change, Memory, SensorHealth},
     lane::LaneEvent,
     references::Statements,
@@ -150,6 +150,14 @@ impl Look<'_> {
     }
 }
 
+/// What each sensor that showed a track is worth for a rule that starts from a prior: together what the tracker believes.
+fn track_weight(existence: f64, prior: f64, witnesses: usize) -> f64 {
+    (logit(existence.min(MOST_SURE)) - logit(prior)) / witnesses.max(1) as f64
+}
+
+/// No tracker is surer than this that something is there.
+const MOST_SURE: f64 = 0.999;
+
 /// Whether any rule in a zone looks at tracks: others need not be told.
 pub(crate) fn hears_of_tracks(site: &Site, zone: &ZoneId) -> bool {
     let rules = &site.rules;
@@ -206,4 +214,6 @@ rules! {
     sensor_silent::SensorSilent,
     blinded_before_access::BlindedBeforeAccess,
     node_tamper::NodeTamper,
+    dwell::Dwell,
+    small_craft::SmallCraft,
 }

@@ -63,6 +63,13 @@ impl Polygon {
         (-self.depth(at)).max(0.0)
     }
 
+    /// Whether the straight step from one point to another crosses its outline.
+    pub(crate) fn is_crossed_by(&self, from: Point, to: Point) -> bool {
+        let beside = |a: f64, b: f64, low: f64, high: f64| a.max(b) < low || a.min(b) > high;
+        let far = beside(from.0, to.0, self.low.0, self.high.0) || beside(from.1, to.1, self.low.1, self.high.1);
+        !far && self.sides().any(|side| crosses((from, to), side))
+    }
+
     /// Square metres, by the shoelace formula.
     pub(crate) fn area(&self) -> f64 {
         let twice: f64 = self.sides().map(|((ax, ay), (bx, by))| ax * by - bx * ay).sum();
@@ -82,7 +89,7 @@ impl Polygon {
 }
 
 /// Whether the step from `from` to `to` crosses the line between two points, touching its ends included.
-pub(crate) fn crosses((from, to): (Point, Point), (a, b): (Point, Point)) -> bool {
+fn crosses((from, to): (Point, Point), (a, b): (Point, Point)) -> bool {
     let turn = |p: Point, q: Point, r: Point| (q.0 - p.0) * (r.1 - p.1) - (q.1 - p.1) * (r.0 - p.0);
     let apart = turn(a, b, from) * turn(a, b, to) <= 0.0 && turn(from, to, a) * turn(from, to, b) <= 0.0;
     // On one line with it, it crosses where the boxes around both meet.

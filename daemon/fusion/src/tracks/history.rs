@@ -91,10 +91,6 @@ impl Entry {
 }
 
 impl History {
-    pub(crate) fn new(watchers: usize) -> Self {
-        Self { base: Scene::new(watchers), now: Scene::new(watchers), ..Self::default() }
-    }
-
     /// The site has other sensors from now on. What is there stays.
     pub(crate) fn watched_anew(&mut self, watchers: usize) {
         self.now.watched_anew(watchers);

@@ -106,7 +106,11 @@ impl Tracker {
     /// `hears` says in which zones anybody listens to what happens to tracks.
     pub(crate) fn apply(&mut self, site: &Site, hears: impl Fn(&ZoneId) -> bool) {
         let watchers = Watcher::all(site);
-        let outlined = site.zones.iter().filter(|(id, _)| hears(id)).filter_map(|(id, zone)| Some((id.clone(), Polygon::new(&zone.outline)?)));
+        let outlined = site
+            .zones
+            .iter()
+            .filter(|(id, _)| hears(id))
+            .filter_map(|(id, zone)| Some((id.clone(), Polygon::new(&zone.outline)?)));
         let zones: Vec<_> = outlined.collect();
         self.grid = site.grid;
         if watchers != self.watchers {

@@ -56,10 +56,10 @@ pub(crate) struct Manner {
 /// brakes with 2 m/s² and starts with 1 m/s²; a launch turns within seconds, a ship never does, which the steady model
 /// follows. What is not known may be any of them.
 const MANNERS: [Manner; CLASSES] = [
-    Manner { density: [0.01, 0.5], lasts: [20.0, 3.0] },
-    Manner { density: [0.02, 3.0], lasts: [15.0, 5.0] },
-    Manner { density: [0.02, 1.5], lasts: [20.0, 5.0] },
-    Manner { density: [0.02, 2.0], lasts: [20.0, 5.0] },
+    Manner { density: [0.004, 0.25], lasts: [30.0, 4.0] },
+    Manner { density: [0.006, 3.0], lasts: [18.0, 7.0] },
+    Manner { density: [0.006, 1.5], lasts: [30.0, 7.0] },
+    Manner { density: [0.01, 2.0], lasts: [20.0, 5.0] },
 ];
 
 impl Manner {

@@ -5,7 +5,7 @@
 //! of a lost one that could have come here by now: those who watch a person see one person.
 
 use super::{
-    geometry::Polygon,
+    geometry::{Point, Polygon},
     measure::CLASSES,
     scene::{Born, Track},
     view::Watcher,
@@ -69,6 +69,8 @@ struct Named {
     track: Track,
     /// Zones it is in, by their place in the list, and since when.
     inside: Vec<(u16, i64)>,
+    /// When zones were told of it last.
+    looked: i64,
     lost: bool,
 }
 
@@ -153,7 +155,8 @@ impl Names {
                 named.lost = false;
             }
             None => {
-                self.named.insert(number, Named { track: *track, inside: Vec::new(), lost: false });
+                self.named
+                    .insert(number, Named { track: *track, inside: Vec::new(), looked: i64::MIN / 2, lost: false });
             }
         }
         self.of.insert(track.born, number);
@@ -177,9 +180,11 @@ impl Names {
         for track in tracks.iter().filter(|track| track.number > 0) {
             let Some(named) = self.named.get_mut(&track.number) else { continue };
             named.lost = false;
+            let before = (now - named.looked <= 2 * LOOK).then(|| named.track.place(named.looked));
             named.track = *track;
+            named.looked = now;
             if track.existence >= super::SHOWN {
-                named.tell(track.number, now, around, events);
+                named.tell(track.number, before, now, around, events);
             }
         }
         let Self { named, of, .. } = self;
@@ -208,8 +213,15 @@ impl Names {
 }
 
 impl Named {
-    /// Says which zones it came into, is in, and left.
-    fn tell(&mut self, number: u64, now: i64, around: &Around<'_>, events: &mut Vec<(ZoneId, TrackEvent)>) {
+    /// Says which zones it came into, is in, and left. `before` is where it was at the last look.
+    fn tell(
+        &mut self,
+        number: u64,
+        before: Option<Point>,
+        now: i64,
+        around: &Around<'_>,
+        events: &mut Vec<(ZoneId, TrackEvent)>,
+    ) {
         let place = self.track.place(now);
         for (index, (_, outline)) in around.zones.iter().enumerate() {
             let zone = index as u16;
@@ -218,6 +230,13 @@ impl Named {
                 None if outline.contains(place) => {
                     self.inside.push((zone, now));
                     self.event(number, zone, TrackChange::Entered, now, now, around, events);
+                }
+                // Fast through a narrow zone: it was in it between two looks.
+                None if before
+                    .is_some_and(|before| outline.is_crossed_by(before, place) && !outline.contains(before)) =>
+                {
+                    self.event(number, zone, TrackChange::Entered, now, now, around, events);
+                    self.event(number, zone, TrackChange::Left, now, now, around, events);
                 }
                 None => {}
                 Some(at) => {

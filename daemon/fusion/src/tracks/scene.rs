@@ -120,16 +120,19 @@ const STAYS_UNSEEN: f64 = 3.0;
 /// A vessel that told its name is believed until this long after its last word, in nanoseconds: twice the longest interval
 /// of a class A transponder (ITU-R M.1371-5, table 1: three minutes at anchor).
 const VESSEL_STAYS: i64 = 360_000_000_000;
-/// Things nobody has seen yet, per m² in view: one in thirty hectares. Only its ratio to false alarms matters.
-const UNDISCOVERED: f64 = 3e-6;
+/// Things nobody has seen yet, per m² in view: one in fifty hectares. Only its ratio to false alarms matters.
+const UNDISCOVERED: f64 = 2e-6;
 /// The same beside a confirmed track: a second echo of the same thing is likelier than a second thing.
 const BESIDE_A_TRACK: f64 = 0.2;
-/// Standard deviation of the speed of something just found, in m/s along each axis: people to launches.
-const UNKNOWN_SPEED: f64 = 3.5;
+/// Standard deviation of the speed of something just found, in m/s along each axis, and how often: mostly people, trucks and
+/// harbour craft; now and then a car or a boat at 40 knots.
+const SPEEDS: [(f64, f64); 2] = [(3.0, 0.9), (10.0, 0.1)];
+/// How strongly something just found may turn, as the density of its acceleration in m²/s³.
+const FOUND_TURNING: f64 = 0.5;
 /// Gate, as squared Mahalanobis distance: 1 in 3,000 measurements of a thing falls outside.
 const GATE: f64 = 16.0;
 /// A track is confirmed from this probability on, after two measurements at least.
-const CONFIRMED: f64 = 0.9;
+const CONFIRMED: f64 = 0.8;
 /// Below this it is forgotten: four misses of a radar that sees nine of ten.
 const FORGOTTEN: f64 = 0.002;
 const FORGOTTEN_TENTATIVE: f64 = 0.05;
@@ -140,17 +143,14 @@ const SEED_LIVES: i64 = 2_500_000_000;
 /// A seed of lower odds than this could not become a track with the best second measurement: a radar that sees nine of ten has
 /// missed it twice.
 const HOPELESS: f64 = 5e-4;
+/// What is measured this near, in metres, may be of a track that is out of view.
+const BESIDE: f64 = 10.0;
 /// How often what no scan reaches is looked after, in nanoseconds.
 const TEND: i64 = 1_000_000_000;
 /// One look of a presence sensor, in nanoseconds: pyroelectric detectors hold their contact for one to three seconds.
 const LOOK: i64 = 2_000_000_000;
 
 impl Scene {
-    /// A scene nobody has looked at yet.
-    pub(crate) fn new(watchers: usize) -> Self {
-        Self { contacts: alloc::vec![Contact::default(); watchers], ..Self::default() }
-    }
-
     /// The same tracks under a site with other sensors.
     pub(crate) fn watched_anew(&mut self, watchers: usize) {
         self.contacts = alloc::vec![Contact::default(); watchers];
@@ -195,7 +195,8 @@ impl Scene {
             let seconds = seconds(entry.at - track.at);
             let place = (track.mean[0] + seconds * track.mean[2], track.mean[1] + seconds * track.mean[3]);
             let seen = watcher.sees(place, track.sd + seconds * track.speed_sd);
-            if seen < 1e-3 {
+            // Nobody measures a view so well that it could not have seen something beside it.
+            if seen < 1e-3 && !is_beside(measured, place) {
                 continue;
             }
             track.predict(entry.at);
@@ -229,20 +230,15 @@ impl Scene {
             }
             for (seed_index, seed) in self.seeds.iter().enumerate() {
                 let seconds = seconds(entry.at - seed.born.at);
-                let spread = UNKNOWN_SPEED * UNKNOWN_SPEED * seconds * seconds;
+                let spread = SPEEDS[1].0 * SPEEDS[1].0 * seconds * seconds;
                 let (dx, dy) = (measurement.at[0] - seed.measured.at[0], measurement.at[1] - seed.measured.at[1]);
                 if dx * dx + dy * dy > GATE * (spread + 30.0) {
                     continue;
                 }
-                let mut one = Motion::at(&seed.measured, UNKNOWN_SPEED);
-                one.models[0].predict(seconds, 0.5);
-                let innovation = one.models[0].innovation(measurement);
-                if innovation.squared > GATE {
-                    continue;
-                }
+                let Some((likelihood, _)) = seed.leads_to(measurement, seconds) else { continue };
                 let (first, now) = (seed.measured.class_likelihood(), measurement.class_likelihood());
                 let same: f64 = first.iter().zip(&now).map(|(a, b)| a * b).sum::<f64>() / CLASSES as f64;
-                let gain = watcher.detection * innovation.likelihood() * same * measurement.score / noise;
+                let gain = watcher.detection * likelihood * same * measurement.score / noise;
                 desk.matches.push((seed.odds * free * gain, seed_index, index));
             }
         }
@@ -417,13 +413,35 @@ impl Scene {
     }
 }
 
+impl Seed {
+    /// How likely a thing that made the seed makes this measurement so many seconds later, per m², and the speed that explains
+    /// it best, as a standard deviation. `None` if no speed does.
+    fn leads_to(&self, measured: &Measurement, seconds: f64) -> Option<(f64, f64)> {
+        let (mut all, mut best) = (0.0, (0.0, None));
+        for (speed, share) in SPEEDS {
+            let mut one = Motion::at(&self.measured, speed).models[0];
+            one.predict(seconds, FOUND_TURNING);
+            let innovation = one.innovation(measured);
+            if innovation.squared <= GATE {
+                let likelihood = share * innovation.likelihood();
+                all += likelihood;
+                if likelihood > best.0 {
+                    best = (likelihood, Some(speed));
+                }
+            }
+        }
+        best.1.map(|speed| (all, speed))
+    }
+}
+
 impl Track {
     /// A seed and a second measurement of the same thing.
     fn new(seed: &Seed, measured: &Measurement, entry: &Entry, existence: f64) -> Self {
-        let mut motion = Motion::at(&seed.measured, UNKNOWN_SPEED);
         let seconds = seconds(entry.at - seed.born.at);
+        let speed = seed.leads_to(measured, seconds).map_or(SPEEDS[0].0, |(_, speed)| speed);
+        let mut motion = Motion::at(&seed.measured, speed);
         for model in &mut motion.models {
-            model.predict(seconds, 0.5);
+            model.predict(seconds, FOUND_TURNING);
             let innovation = model.innovation(measured);
             model.update(&innovation.s, &innovation.e, 1.0, &[0.0; 3]);
         }
@@ -599,6 +617,13 @@ impl Track {
         self.sd = larger(0, 4);
         self.speed_sd = larger(7, 9);
     }
+}
+
+/// Whether something was measured beside a place; the measurements are sorted along x.
+fn is_beside(measured: &[Measurement], (x, y): Point) -> bool {
+    let first = measured.partition_point(|one| one.at[0] < x - BESIDE);
+    let mut near = measured[first..].iter().take_while(|one| one.at[0] <= x + BESIDE);
+    near.any(|one| libm::fabs(one.at[1] - y) <= BESIDE)
 }
 
 fn seconds(nanoseconds: i64) -> f64 {

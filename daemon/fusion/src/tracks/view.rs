@@ -38,7 +38,15 @@ enum Shape {
     /// Everything nobody has bounded.
     Unbounded,
     /// From a place as far as `range`, between two edges given by the unit vectors that point inwards from them.
-    Sector { x: f64, y: f64, range: f64, left: Point, right: Point, wide: bool, all_around: bool },
+    Sector {
+        x: f64,
+        y: f64,
+        range: f64,
+        left: Point,
+        right: Point,
+        wide: bool,
+        all_around: bool,
+    },
     Polygon(Polygon),
 }
 
