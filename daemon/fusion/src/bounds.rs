@@ -41,3 +41,18 @@ pub const EDGES_PER_LOOP: usize = 64;
 pub const HEARD_PER_LANE: usize = 192;
 /// Readings of a scale: two minutes at two a second.
 pub const WEIGHTS_PER_LANE: usize = 256;
+/// Moving things known at once, of all sensors that give positions. At the bound the least believed goes, unconfirmed ones
+/// first.
+pub const TRACKS: usize = 1_024;
+/// Measurements no track explains, kept for the next scan to be matched with: two scans of nothing but clutter.
+pub const SEEDS: usize = 512;
+/// Sensors whose last record of a track is kept: what is said of it rests on these.
+pub const SENSORS_PER_TRACK: usize = 4;
+/// Words of the last seconds that a late one is put between: ten sensors at ten scans a second for five seconds. Beyond it
+/// the span for late words shortens.
+pub const WORDS: usize = 512;
+/// Copies of the scene from which late words are worked in. Beyond it the oldest goes, and more is gone through again.
+pub const SCENES: usize = 64;
+/// Tracks that have a name, those included that were lost a moment ago and may be found again. At the bound the one lost
+/// longest ago goes.
+pub const NAMED_TRACKS: usize = 2 * TRACKS;

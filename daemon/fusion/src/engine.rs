@@ -10,7 +10,8 @@ use crate::{
     passages::Passages,
     plates::Read,
     references::Statements,
-    rules::{Here, Look, Machine, Seen, Sensors, Signal},
+    rules::{Here, Look, Machine, Seen, Sensors, Signal, Stream, hears_of_tracks},
+    tracks::{TrackCounts, TrackEvent, TrackView, Tracker},
     trails::{self, TrailEvent, Trails},
 };
 use alloc::{
@@ -47,6 +48,7 @@ struct Hearing {
     by_role: BTreeMap<Role, u64>,
     lane: u64,
     trails: u64,
+    tracks: u64,
 }
 
 /// Everything the engine remembers.
@@ -68,6 +70,7 @@ struct EngineMemory {
     zones: Vec<ZoneMemory>,
     statements: Statements,
     trails: Trails,
+    tracker: Tracker,
     /// Who asked to be woken when: time, zone, and which of the zone's machines (its lane is 0, its passages are 1).
     deadlines: BTreeSet<(GatewayTime, u32, u16)>,
 }
@@ -203,6 +206,16 @@ impl Engine {
         blind.cloned().collect()
     }
 
+    /// What moves on the site and is likely there, where it is at a time near the last record's.
+    pub fn tracks(&self, at: WallTime) -> Vec<TrackView> {
+        self.memory.tracker.views(at)
+    }
+
+    /// What became of the positions taken in.
+    pub fn track_counts(&self) -> TrackCounts {
+        self.memory.tracker.counts()
+    }
+
     /// Everything the engine remembers.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = alloc::vec![SNAPSHOT_VERSION];
@@ -248,6 +261,11 @@ impl Engine {
         }
         let heard = known.clock.hear(claimed, spec.clock, stamp);
         let change = known.take(spec, &observation.reading, heard.at, stamp.gateway, stamp.position);
+        // What it does not show counts only if it could have shown it at that time.
+        let then = GatewayTime(stamp.gateway.0.saturating_sub(stamp.wall.0.saturating_sub(heard.at.0).max(0) as u64));
+        let counts = known.could_speak_since(spec, then, stamp.gateway);
+        let mut tracked = Vec::new();
+        memory.tracker.take(&observation.sensor, &observation.reading, heard.at, stamp, counts, &mut tracked);
         let Some(zone) = self.index.zone_of(number) else { return };
         let role = spec.role;
         let Some((around, zones)) = self.split() else { return };
@@ -287,6 +305,19 @@ impl Engine {
         if matches!(observation.reading, Reading::Credential(_)) {
             self.trace(observation, heard.at, stamp);
             self.follow(stamp, out);
+        }
+        self.show_tracks(&tracked, stamp, out);
+    }
+
+    /// Shows zones what happened to tracks in them.
+    fn show_tracks(&mut self, tracked: &[(ZoneId, TrackEvent)], stamp: &Stamp, out: &mut Vec<Situation>) {
+        for (zone, event) in tracked {
+            let Some(zone) = self.index.zone(zone) else { continue };
+            let woken = self.hearing.get(zone as usize).map_or(0, |hearing| hearing.tracks);
+            let seen = Seen::Track(event);
+            let Some((around, zones)) = self.split() else { return };
+            around.let_work(zones, (zone, woken), stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
+            self.ask_again(zone, woken, stamp.gateway);
         }
     }
 
@@ -406,6 +437,7 @@ impl Engine {
                 memory
             })
             .collect();
+        self.memory.tracker.apply(site, |zone| hears_of_tracks(site, zone));
         self.memory.site = Some(site.clone());
         self.look_up_anew();
         for zone in 0..self.memory.zones.len() as u32 {
@@ -620,11 +652,13 @@ impl Hearing {
         let mut hearing = Self::default();
         for (bit, machine) in machines.iter().enumerate().take(MOST_MACHINES) {
             let kind = machine.kind();
-            if kind.hears_lane {
-                hearing.lane |= 1 << bit;
-            }
-            if kind.hears_trails {
-                hearing.trails |= 1 << bit;
+            for stream in kind.follows {
+                let bits = match stream {
+                    Stream::Lane => &mut hearing.lane,
+                    Stream::Trails => &mut hearing.trails,
+                    Stream::Tracks => &mut hearing.tracks,
+                };
+                *bits |= 1 << bit;
             }
             for role in Role::ALL.into_iter().filter(|role| (kind.hears)(*role)) {
                 *hearing.by_role.entry(role).or_default() |= 1 << bit;

@@ -73,9 +73,14 @@ const fn likes(roles: &'static [Role], without: &'static str) -> RoleUse {
     RoleUse { roles, least: 1, anywhere: false, essential: false, without }
 }
 
+const fn anywhere(roles: &'static [Role], essential: bool, without: &'static str) -> RoleUse {
+    RoleUse { roles, least: 1, anywhere: true, essential, without }
+}
+
 const WIND: &[Role] = &[WindSpeed];
 const PRESENCE: &[Role] = &[PresencePir, PresenceCamera, FenceVibration, Pedestrian];
 const READERS: &[Role] = &[Reader, Grant];
+const POSITIONS: &[Role] = &[Radar, PositionCamera];
 const PLATES: &[Role] = &[PlateFront, PlateRear];
 
 const RULES: &[RuleKind] = &[
@@ -303,6 +308,15 @@ const RULES: &[RuleKind] = &[
         uses: &[
             needs(&[PeopleCount], "nobody counts who passes"),
             needs(&[Reader], "it cannot tell who was let in, so it says nothing"),
+        ],
+    },
+    RuleKind { kind: "zone.dwell", rule: "dwell", uses: &[anywhere(POSITIONS, true, "nothing follows what is there")] },
+    RuleKind {
+        kind: "waterside.small-craft",
+        rule: "small-craft",
+        uses: &[
+            anywhere(POSITIONS, true, "nothing sees vessels"),
+            anywhere(&[Ais], true, "it cannot know who does not say who it is"),
         ],
     },
 ];

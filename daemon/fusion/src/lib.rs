@@ -42,9 +42,11 @@ mod references;
 mod rules;
 mod source_time;
 mod sun;
+mod tracks;
 mod trails;
 
 pub use engine::{Deadline, Engine, RestoreError};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
 pub use learning::{Learner, model_id};
+pub use tracks::{TrackCounts, TrackView};

@@ -4,7 +4,7 @@
 //! itself; a right check digit (ISO 6346) is right by chance once in eleven, so it is evidence and no proof.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     per_passage::{self, PerPassage, quote_cameras},
 };
 use crate::{
@@ -28,8 +28,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.container_mismatch.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What was said of passages that are not final.

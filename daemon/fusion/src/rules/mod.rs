@@ -11,11 +11,12 @@ mod per_passage;
 mod residuals;
 
 use crate::{
-    evidence::{Draft, situation},
+    evidence::{Draft, logit, situation},
     health::{Change, Memory, SensorHealth},
     index::Index,
     lane::LaneEvent,
     references::Statements,
+    tracks::TrackEvent,
     trails::TrailEvent,
 };
 use alloc::vec::Vec;
@@ -40,10 +41,19 @@ pub(crate) struct Kind {
     pub(crate) mode: fn(&Site, &ZoneId) -> Option<Mode>,
     /// Sensors of which roles it is shown the readings of.
     pub(crate) hears: fn(Role) -> bool,
-    /// Whether it is shown what happens in the lane.
-    pub(crate) hears_lane: bool,
-    /// Whether it is shown the credentials at the zone's readers.
-    pub(crate) hears_trails: bool,
+    /// What else it is shown.
+    pub(crate) follows: &'static [Stream],
+}
+
+/// What a rule may be shown beside readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// What happens in the zone's lane.
+    Lane,
+    /// Credentials at the zone's readers.
+    Trails,
+    /// What moves in the zone.
+    Tracks,
 }
 
 /// The machine of one rule in one zone.
@@ -67,6 +77,8 @@ pub(crate) enum Seen<'a> {
     /// A credential at one of the zone's readers, in its trail: once when it is looked at, and again whenever a word that
     /// came late changes what was before it.
     Trail(TrailEvent<'a>),
+    /// What happened to a track in the zone.
+    Track(&'a TrackEvent),
 }
 
 /// A reading with everything known about it.
@@ -210,6 +222,22 @@ impl<'a> Look<'a> {
     }
 }
 
+/// What each sensor that showed a track is worth for a rule that starts from a prior: together what the tracker believes.
+fn track_weight(existence: f64, prior: f64, witnesses: usize) -> f64 {
+    (logit(existence.min(MOST_SURE)) - logit(prior)) / witnesses.max(1) as f64
+}
+
+/// No tracker is surer than this that something is there.
+const MOST_SURE: f64 = 0.999;
+
+/// Whether any rule in a zone looks at tracks: others need not be told.
+pub(crate) fn hears_of_tracks(site: &Site, zone: &ZoneId) -> bool {
+    let rules = &site.rules;
+    rules.dwell.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.small_craft.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.quay_presence.as_ref().is_some_and(|rule| rule.runs_in(zone))
+}
+
 macro_rules! rules {
     ($($module:ident :: $machine:ident),* $(,)?) => {
         $(mod $module;)*
@@ -274,4 +302,6 @@ rules! {
     not_taken::NotTaken,
     door_held::DoorHeld,
     on_foot::OnFoot,
+    dwell::Dwell,
+    small_craft::SmallCraft,
 }

@@ -5,10 +5,12 @@
 //! holds for ten seconds and then loses half of its weight in a half-life. A camera that looked and saw nobody counts against. One sensor alone, whatever
 //! it says and however often, stays below what is told, and so does everything on one failure domain.
 
-use super::{Here, Kind, Look, Rule, Seen, Signal};
+use super::{Here, Kind, Look, Rule, Seen, Stream, Signal};
 use crate::{
-    evidence::{Draft, Life, weight, weight_of_absence},
+    bounds::MOST_WEIGHT,
+    evidence::{Draft, Life, logit, weight, weight_of_absence},
     health::Change,
+    tracks::{TrackChange, TrackEvent},
 };
 use alloc::{collections::BTreeMap, format, string::String, vec};
 use core::time::Duration;
@@ -28,8 +30,7 @@ pub(super) const KIND: Kind = Kind {
     },
     mode: |site, zone| site.rules.quay_presence.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |role| ROLES.contains(&role),
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[Stream::Tracks],
 };
 
 /// What is believed of one zone.
@@ -70,12 +71,19 @@ const HOLDS: Duration = Duration::from_secs(10);
 const SEEN_AGAIN: f64 = 0.8;
 /// The score from which on detectors report by themselves: a usual hit.
 const USUAL_SCORE: f64 = 0.7;
+/// What a sensor says by following somebody counts this share of what the tracker believes: an echo that is followed is
+/// followed for long.
+const FOLLOWED: f64 = 0.75;
 /// A sensor that covers only part of a zone is silent about the rest: its silence counts a third.
 const SILENCE_COUNTS: f64 = 0.3;
 
 impl Rule for QuayPresence {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
-        let Seen::Reading(signal) = seen else { return };
+        let signal = match seen {
+            Seen::Reading(signal) => signal,
+            Seen::Track(event) => return self.follow(event, here),
+            Seen::Lane(_) | Seen::Trail(_) => return,
+        };
         if !ROLES.contains(&signal.spec.role) {
             return;
         }
@@ -123,6 +131,42 @@ impl Rule for QuayPresence {
 }
 
 impl QuayPresence {
+    /// Somebody who is followed by position in the zone: the sensors that show them each say so.
+    fn follow(&mut self, event: &TrackEvent, here: &mut Here<'_>) {
+        let track = &event.track;
+        let (class, share) = track.classes[0];
+        let said = match class {
+            ObjectClass::Person => "a person, followed",
+            ObjectClass::Vehicle => "a vehicle, followed",
+            _ => return,
+        };
+        match event.change {
+            TrackChange::Entered | TrackChange::Still if share > 0.5 => {
+                let weight = logit(track.existence).min(MOST_WEIGHT) * FOLLOWED;
+                for (sensor, position) in &track.witnesses {
+                    // A sensor that says more in its own role goes on saying that.
+                    let own = self.words.get(sensor).is_some_and(|word| word.weight > weight);
+                    if !own && here.site.sensors.get(sensor).is_some_and(|spec| !ROLES.contains(&spec.role)) {
+                        let word = Word { weight, at: here.now, position: *position, said: said.into(), times: 1 };
+                        self.words.insert(sensor.clone(), word);
+                    }
+                }
+                if let (None, Some((_, position))) = (&self.since, track.witnesses.first()) {
+                    self.since = Some((track.since, *position));
+                }
+            }
+            TrackChange::Left => {
+                for (sensor, _) in &track.witnesses {
+                    if self.words.get(sensor).is_some_and(|word| word.said == said) {
+                        self.words.remove(sensor);
+                    }
+                }
+            }
+            _ => return,
+        }
+        self.judge(here);
+    }
+
     fn judge(&mut self, here: &mut Here<'_>) {
         let settings = settings(here);
         for (sensor, word) in &mut self.words {

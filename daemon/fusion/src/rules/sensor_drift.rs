@@ -5,7 +5,7 @@
 //! by is taken away where masses are compared.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     residuals::{Residuals, masses},
 };
 use crate::{
@@ -27,8 +27,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.sensor_drift.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// How a lane's scale measures.

@@ -23,8 +23,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.sensor_silent.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[],
 };
 
 /// Which of the zone's sensors are silent. One entry per sensor: bounded by the site file.

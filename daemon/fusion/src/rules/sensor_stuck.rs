@@ -4,7 +4,7 @@
 //! something. Each vehicle that passes without it changing adds to the log-odds, and so does occupation for minutes by
 //! something that no camera reads; any change ends it.
 
-use super::{Here, Kind, Look, Rule, Seen, Signal};
+use super::{Here, Kind, Look, Rule, Seen, Stream, Signal};
 use crate::{
     bounds::MOST_WEIGHT,
     evidence::{Draft, Life, logit},
@@ -26,8 +26,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.sensor_stuck.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |role| WATCHED.contains(&role),
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What is known of each loop of the lane: bounded by the site file.
@@ -88,7 +87,7 @@ impl Rule for SensorStuck {
                     }
                 }
             }
-            Seen::Lane(_) | Seen::Trail(_) => {}
+            Seen::Lane(_) | Seen::Trail(_) | Seen::Track(_) => {}
         }
     }
 

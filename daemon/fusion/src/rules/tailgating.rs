@@ -14,7 +14,7 @@
 //! If the grant signal could not have spoken, nothing is said: without grants every second vehicle would be a tailgater.
 
 use super::{
-    Here, Kind, Look, Rule, Seen, passage,
+    Here, Kind, Look, Rule, Seen, Stream, passage,
     per_passage::{self, PerPassage},
 };
 use crate::{
@@ -42,8 +42,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.tailgating.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What is remembered of one lane.
