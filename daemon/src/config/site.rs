@@ -91,6 +91,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
             feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
             utc_offsets: identity.utc_offsets,
             grid: None,
+            patterns: Default::default(),
         },
         digest,
         log_retention,
