@@ -11,6 +11,7 @@
 //!
 //! | I want to | Look at |
 //! |---|---|
+//! | look for something without a rule | `patterns/`: what the site file says, as automata |
 //! | add a rule | one file in `rules/`, one line in `rules/mod.rs` |
 //! | know why something was said | [`quaywatch_schemas::situation::Evidence`], made in `evidence.rs` |
 //! | know when an absence counts | `health.rs` |
@@ -27,12 +28,14 @@ extern crate std;
 pub mod bounds;
 mod engine;
 mod evidence;
+mod guard;
 mod health;
 mod identity;
 mod index;
 mod kinds;
 mod lane;
 mod passages;
+mod patterns;
 mod plates;
 mod references;
 mod rules;
@@ -40,5 +43,7 @@ mod source_time;
 mod trails;
 
 pub use engine::{Deadline, Engine, RestoreError};
+pub use guard::{BadGuard, Facts, Guard, Guards, StepFacts};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
+pub use patterns::{PatternState, sensors_of, zones_of};

@@ -105,6 +105,15 @@ pub(crate) struct Look<'a> {
     pub(crate) sensors: Sensors<'a>,
 }
 
+/// Who speaks: a rule, or a pattern of the site file.
+#[derive(Clone, Copy)]
+pub(crate) struct Speaker<'a> {
+    /// As situations have it.
+    pub(crate) kind: &'a str,
+    /// Changes when the same evidence could give another conclusion.
+    pub(crate) version: &'a str,
+}
+
 /// Where and when a rule speaks.
 pub(crate) struct Here<'a> {
     pub(crate) now: GatewayTime,
@@ -113,7 +122,7 @@ pub(crate) struct Here<'a> {
     pub(crate) zone: &'a Zone,
     pub(crate) sensors: Sensors<'a>,
     pub(crate) statements: &'a Statements,
-    pub(crate) rule: &'static Kind,
+    pub(crate) rule: Speaker<'a>,
     pub(crate) mode: Mode,
     pub(crate) key: &'a [u8; 32],
     pub(crate) model: &'a str,
@@ -130,6 +139,11 @@ impl Here<'_> {
     /// A gateway time on the wall clock.
     pub(crate) fn wall(&self, at: GatewayTime) -> WallTime {
         WallTime((at.0 as i64).saturating_add(self.wall_offset))
+    }
+
+    /// The same for somebody else who speaks here, and who is always told of.
+    pub(crate) fn speaking_of<'b>(&'b mut self, kind: &'b str, version: &'b str) -> Here<'b> {
+        Here { rule: Speaker { kind, version }, mode: Mode::Tell, out: &mut *self.out, ..*self }
     }
 
     pub(crate) fn look(&self) -> Look<'_> {
