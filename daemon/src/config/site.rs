@@ -2,6 +2,7 @@
 
 mod defaults;
 mod lines;
+mod patterns;
 mod places;
 mod read_json;
 mod read_modbus;
@@ -10,6 +11,7 @@ mod rules;
 mod sensors;
 mod tables;
 
+pub(super) use patterns::PatternTable;
 pub(super) use rules::RulesDocument;
 pub(super) use tables::{
     LineTable, NodeTable, OperationsTable, ReferencesTable, RegisterBitTable, SensorTable, SiteTable, StoreTable,
@@ -54,6 +56,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
     let reference_tables = root.named("references", &mut findings);
     let sensor_tables = root.named("sensors", &mut findings);
     let rule_tables = root.section("rules", &mut findings);
+    let pattern_tables = root.named("patterns", &mut findings);
     root.finish(&mut findings);
 
     let identity = places::site(site, now, &mut findings);
@@ -72,27 +75,33 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
         lines_declared: &lines_declared,
         nodes_declared: &nodes_declared,
     };
+    let sensors_declared = sensor_tables.declared.clone();
     let (sensors, lines) = sensors::read(sensor_tables, &around, lines, &mut findings);
     let feeds = references::read(reference_tables, &lines, &lines_declared, &mut findings);
     let rules = rules::read(rule_tables, &zones, &zones_declared, &mut findings);
 
     let digest = source.digest();
-    let complete = identity.filter(|_| findings.is_empty());
-    let Some(identity) = complete else { return Err(findings.into_problems(&source)) };
+    let Some(identity) = identity else { return Err(findings.into_problems(&source)) };
+    let mut site = Site {
+        locode: identity.locode,
+        id: identity.id,
+        timezone: identity.timezone,
+        status: identity.status,
+        zones,
+        sensors,
+        rules,
+        feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
+        utc_offsets: identity.utc_offsets,
+        grid: None,
+        patterns: BTreeMap::new(),
+    };
+    let declared = (&zones_declared, &sensors_declared);
+    site.patterns = patterns::read(pattern_tables, &site, declared, source.text(), &mut findings);
+    if !findings.is_empty() {
+        return Err(findings.into_problems(&source));
+    }
     Ok(SiteFile {
-        site: Site {
-            locode: identity.locode,
-            id: identity.id,
-            timezone: identity.timezone,
-            status: identity.status,
-            zones,
-            sensors,
-            rules,
-            feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
-            utc_offsets: identity.utc_offsets,
-            grid: None,
-            patterns: Default::default(),
-        },
+        site,
         digest,
         log_retention,
         budget_bytes,
