@@ -17,6 +17,7 @@ pub mod admin;
 pub mod commands;
 pub mod config;
 pub mod gateway;
+pub mod guards;
 pub mod health;
 pub mod ledger;
 pub mod pipeline;

@@ -84,6 +84,8 @@ names! {
     Purpose
     /// A feed of references: bookings, roster, tares.
     FeedId
+    /// A pattern that a site engineer wrote.
+    PatternId
 }
 
 fn well_formed(text: &str) -> bool {

@@ -1,15 +1,17 @@
 //! The site engineer's file, resolved: zones, sensors and rules as fusion needs them. Lines, addresses and credentials
 //! are the daemon's business and not in here.
 
-use crate::names::{DomainId, FeedId, LineId, SensorId, SiteId, ZoneId};
+use crate::names::{DomainId, FeedId, LineId, PatternId, SensorId, SiteId, ZoneId};
 use crate::time::WallTime;
 use crate::units::Unit;
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
+pub mod patterns;
 pub mod rules;
 
+pub use patterns::Pattern;
 pub use rules::Rules;
 
 /// One site.
@@ -37,6 +39,9 @@ pub struct Site {
     /// Where the site's grid of metres lies on the Earth; without it no vessel's own position can be placed.
     #[serde(default)]
     pub grid: Option<Grid>,
+    /// What is looked for beside the rules, in the site engineer's own words.
+    #[serde(default)]
+    pub patterns: BTreeMap<PatternId, Pattern>,
 }
 
 /// The site's grid: metres from an origin, x along `x_axis_deg`, y a quarter turn to the left of it. A port is small enough

@@ -236,6 +236,7 @@ fn site(known: &Ref) -> Site {
         feeds: ["bookings", "roster"].map(|feed| (name::<FeedId>(feed), Duration::from_secs(86_400))).into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 0 }],
         grid: None,
+        patterns: Default::default(),
     }
 }
 

@@ -114,6 +114,7 @@ pub fn load(name: &str, rules: &[String]) -> Site {
         .into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
         grid: None,
+        patterns: Default::default(),
     }
 }
 

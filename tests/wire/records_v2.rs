@@ -283,6 +283,7 @@ fn site() -> Site {
         feeds: [(name("bookings"), Duration::from_secs(3600))].into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
         grid: None,
+        patterns: Default::default(),
     }
 }
 

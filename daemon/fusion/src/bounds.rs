@@ -56,3 +56,17 @@ pub const SCENES: usize = 64;
 /// Tracks that have a name, those included that were lost a moment ago and may be found again. At the bound the one lost
 /// longest ago goes.
 pub const NAMED_TRACKS: usize = 2 * TRACKS;
+/// What waits for one pattern in one zone until what came before it should have been heard: three seconds at 80 words a
+/// second. At the bound the oldest waits no longer.
+pub const EVENTS_WAITING: usize = 256;
+/// Plates, credentials, sensors or things that one pattern keeps apart in one zone. The one heard of longest ago goes.
+pub const KEYS_PER_PATTERN: usize = 256;
+/// What was seen of the steps of a pattern that has no order, for each key. The oldest goes.
+pub const HITS_OF_ANY: usize = 64;
+/// What was seen of expected and forbidden things, for each key of a pattern. The oldest goes.
+pub const SOFT_PER_KEY: usize = 64;
+/// Situations that one pattern remembers to have counted. The oldest goes.
+pub const SAID_REMEMBERED: usize = 64;
+/// Steps that one pattern's automata may take for one record. Origin: a step takes some 20 ns, and 1,000 patterns that all
+/// hear one sensor must not hold up a gateway for longer than the 50 ms between two polls of a loop.
+pub const STEPS_PER_RECORD: u32 = 256;

@@ -2,15 +2,17 @@
 
 use crate::{
     bounds::PASSAGES_PER_LANE,
+    guard::{Guards, NoGuards},
     health::{Memory, SensorHealth, watches},
     identity::{self, Known},
     index::Index,
     lane::{self, Lane, LaneEvent, Patience},
     learning::model_id,
     passages::Passages,
+    patterns::{self, Noted, PatternState, Patterns},
     plates::Read,
     references::Statements,
-    rules::{Here, Look, Machine, Seen, Sensors, Signal, Stream, hears_of_tracks},
+    rules::{Here, Look, Machine, Seen, Sensors, Signal, Speaker, Stream, hears_of_tracks},
     tracks::{TrackCounts, TrackEvent, TrackView, Tracker},
     trails::{self, TrailEvent, Trails},
 };
@@ -25,7 +27,10 @@ use quaywatch_schemas::{
     Control, GatewayTime, Model, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime,
     ZoneId,
     observation::Freshness,
-    site::{Role, ZoneKind, rules},
+    site::{
+        Role, ZoneKind,
+        rules::{self, Mode},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +45,9 @@ pub struct Engine {
     index: Index,
     /// Which of a zone's machines hear a reading of a role, and which hear the lane; made from the site in force.
     hearing: Vec<Hearing>,
+    /// The patterns of the site in force, and what reads their guards.
+    compiled: patterns::Compiled,
+    guards: &'static dyn Guards,
 }
 
 /// Bits of a zone's machines.
@@ -71,6 +79,7 @@ struct EngineMemory {
     statements: Statements,
     trails: Trails,
     tracker: Tracker,
+    patterns: Patterns,
     /// Who asked to be woken when: time, zone, and which of the zone's machines (its lane is 0, its passages are 1).
     deadlines: BTreeSet<(GatewayTime, u32, u16)>,
 }
@@ -130,7 +139,20 @@ impl Engine {
     /// An engine that knows nothing yet. `key` names situations; it must stay the same for a log.
     pub fn new(key: [u8; 32]) -> Self {
         let memory = EngineMemory { security_level: 1, ..EngineMemory::default() };
-        Self { key, memory, index: Index::default(), hearing: Vec::new() }
+        Self::with_memory(key, memory)
+    }
+
+    fn with_memory(key: [u8; 32], memory: EngineMemory) -> Self {
+        let (index, hearing, compiled) = (Index::default(), Vec::new(), patterns::Compiled::default());
+        Self { key, memory, index, hearing, compiled, guards: &NoGuards }
+    }
+
+    /// The same engine with a language for the guards of patterns. It must be the same for a log, as the key is: without one,
+    /// patterns that have a guard do not run.
+    pub fn with_guards(mut self, guards: &'static dyn Guards) -> Self {
+        self.guards = guards;
+        self.look_up_anew();
+        self
     }
 
     /// Takes the next record. What is due by its stamp fires first and concludes at its due time.
@@ -144,6 +166,7 @@ impl Engine {
             Record::Control(control) => self.take_control(control, &record.stamp, &mut out),
             Record::DeadLetter(_) => {}
         }
+        self.tell_patterns(0, &record.stamp, &mut out);
         self.memory.outputs += out.len() as u64;
         out
     }
@@ -160,6 +183,14 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<Deadline> {
         let read = self.memory.trails.next_due();
         let first = self.memory.deadlines.first();
+        if let Some((at, place)) = self.memory.patterns.next_due()
+            && first.is_none_or(|(first, ..)| at < *first)
+            && read.is_none_or(|read| at < read)
+        {
+            let (zone, kind, ..) = self.compiled.place(place)?;
+            let zone = self.index.zone_name(zone).map_or("", ZoneId::as_str);
+            return Some(Deadline { at, name: format!("{kind} in {zone}") });
+        }
         if let Some(at) = read.filter(|at| first.is_none_or(|(first, ..)| at <= first)) {
             return Some(Deadline { at, name: "the next read of a credential".into() });
         }
@@ -169,6 +200,12 @@ impl Engine {
         let name = machine.map_or(if *who == LANE { "lane" } else { "passages" }, |machine| machine.kind().kind);
         let zone = self.index.zone_name(*zone).map_or("", ZoneId::as_str);
         Some(Deadline { at: *at, name: format!("{name} in {zone}") })
+    }
+
+    /// What became of the patterns of the site file: which were stopped, and what they had to let go.
+    pub fn patterns(&self) -> Vec<PatternState> {
+        let zone_name = |zone| self.index.zone_name(zone).cloned();
+        self.memory.patterns.states(&self.compiled, zone_name).collect()
     }
 
     /// How many situations were ever put out: the ordinal of the last.
@@ -228,10 +265,10 @@ impl Engine {
         match bytes.split_first() {
             Some((&SNAPSHOT_VERSION, rest)) => {
                 let memory: EngineMemory = postcard::from_bytes(rest).map_err(|_| RestoreError::Damaged)?;
-                let mut engine = Self { key, memory, index: Index::default(), hearing: Vec::new() };
+                let mut engine = Self::with_memory(key, memory);
                 engine.look_up_anew();
                 let sensors = engine.memory.site.as_ref().map_or(0, |site| site.sensors.len());
-                if engine.memory.sensors.len() != sensors {
+                if engine.memory.sensors.len() != sensors || !engine.memory.patterns.fits(&engine.compiled) {
                     return Err(RestoreError::Damaged);
                 }
                 Ok(engine)
@@ -301,12 +338,22 @@ impl Engine {
         if !events.is_empty() {
             woken |= around.tell_of_lane(zones, zone, &events, stamp, out);
         }
+        let noted = Noted {
+            reading: &observation.reading,
+            change,
+            at: heard.at,
+            stamp,
+            object: observation.object.as_deref(),
+            key: &self.key,
+        };
+        let patterns = self.memory.patterns.note(&self.compiled, number, noted);
         self.ask_again(zone, woken, stamp.gateway);
         if matches!(observation.reading, Reading::Credential(_)) {
             self.trace(observation, heard.at, stamp);
             self.follow(stamp, out);
         }
         self.show_tracks(&tracked, stamp, out);
+        self.let_patterns_work(&patterns, stamp, out);
     }
 
     /// Shows zones what happened to tracks in them.
@@ -319,6 +366,47 @@ impl Engine {
             around.let_work(zones, (zone, woken), stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
             self.ask_again(zone, woken, stamp.gateway);
         }
+    }
+
+    /// Shows the patterns that ask for it what the gateway has said since `from`.
+    fn tell_patterns(&mut self, mut from: usize, stamp: &Stamp, out: &mut Vec<Situation>) {
+        if !self.compiled.hears_said() {
+            return;
+        }
+        while let Some(situation) = out.get(from) {
+            from += 1;
+            let Some(zone) = self.index.zone(&situation.zone) else { continue };
+            let places = self.memory.patterns.note_said(&self.compiled, zone, situation);
+            self.let_patterns_work(&places, stamp, out);
+        }
+    }
+
+    /// Lets patterns look at what has been heard, each in its zone.
+    fn let_patterns_work(&mut self, places: &[u32], stamp: &Stamp, out: &mut Vec<Situation>) {
+        for place in places {
+            self.with_pattern(*place, stamp, out, Patterns::work);
+            let wall_offset = wall_offset(&self.memory.last);
+            self.memory.patterns.ask_again(&self.compiled, *place, &self.memory.sensors, wall_offset);
+        }
+    }
+
+    fn with_pattern(
+        &mut self,
+        place: u32,
+        stamp: &Stamp,
+        out: &mut Vec<Situation>,
+        work: impl FnOnce(&mut Patterns, &patterns::Compiled, u32, &mut Here<'_>),
+    ) {
+        let mut patterns = core::mem::take(&mut self.memory.patterns);
+        let compiled = core::mem::take(&mut self.compiled);
+        if let Some((zone, kind, version, mode)) = compiled.place(place)
+            && let Some((around, _)) = self.split()
+            && let Some(mut here) = around.here(zone, Speaker { kind, version }, mode, stamp, out)
+        {
+            work(&mut patterns, &compiled, place, &mut here);
+        }
+        self.compiled = compiled;
+        self.memory.patterns = patterns;
     }
 
     /// Adds what a credential reader said to its holder's trail.
@@ -409,6 +497,15 @@ impl Engine {
             let Some((around, zones)) = self.split() else { break };
             around.let_work(zones, (zone, u64::MAX), stamp, out, |machine, here| machine.rule_mut().stop(here));
         }
+        let ending = self.ending_patterns(site);
+        for place in &ending {
+            self.with_pattern(*place, stamp, out, Patterns::give_up);
+            let stopping = |patterns: &mut Patterns, compiled: &patterns::Compiled, place, here: &mut Here<'_>| {
+                let mut here = here.speaking_of(patterns::STOPPED, patterns::STOPPED_VERSION);
+                patterns.give_up_stopping(compiled, place, &mut here);
+            };
+            self.with_pattern(*place, stamp, out, stopping);
+        }
         let mut zones: BTreeMap<ZoneId, ZoneMemory> = before
             .into_iter()
             .zip(core::mem::take(&mut self.memory.zones))
@@ -438,11 +535,26 @@ impl Engine {
             })
             .collect();
         self.memory.tracker.apply(site, |zone| hears_of_tracks(site, zone));
-        self.memory.site = Some(site.clone());
+        let site_before = self.memory.site.replace(site.clone());
+        let compiled_before = core::mem::take(&mut self.compiled);
         self.look_up_anew();
         for zone in 0..self.memory.zones.len() as u32 {
             self.ask_again(zone, u64::MAX, now);
         }
+        let before = site_before.as_ref().unwrap_or(site);
+        let new = self.memory.patterns.apply((before, &compiled_before), (site, &self.compiled), stamp.wall);
+        for place in new {
+            self.with_pattern(place, stamp, out, Patterns::check_guard);
+        }
+        let all: Vec<u32> = (0..self.compiled.count()).collect();
+        self.let_patterns_work(&all, stamp, out);
+    }
+
+    /// Patterns that are not as they were once a site takes effect, by their places now.
+    fn ending_patterns(&self, site: &Site) -> Vec<u32> {
+        let Some(before) = &self.memory.site else { return Vec::new() };
+        let after = patterns::Compiled::of(site, &Index::of(site), self.guards);
+        patterns::ending((before, &self.compiled), (site, &after))
     }
 
     /// Makes what is made from the site in force.
@@ -450,6 +562,7 @@ impl Engine {
         let Some(site) = &self.memory.site else { return };
         self.index = Index::of(site);
         self.hearing = self.memory.zones.iter().map(|zone| Hearing::of_machines(&zone.machines)).collect();
+        self.compiled = patterns::Compiled::of(site, &self.index, self.guards);
         self.memory.statements.index_anew();
     }
 
@@ -457,12 +570,30 @@ impl Engine {
     fn fire_due(&mut self, until: &Stamp, out: &mut Vec<Situation>) {
         loop {
             let machine = self.memory.deadlines.first().map(|(at, ..)| *at);
+            let said = out.len();
+            if let Some((at, _)) = self.memory.patterns.next_due()
+                && machine.is_none_or(|machine| at < machine)
+                && self.memory.trails.next_due().is_none_or(|read| at < read)
+            {
+                if at > until.gateway {
+                    break;
+                }
+                self.memory.now = at;
+                let stamp = Stamp { gateway: at, ..self.memory.last };
+                if let Some((_, place)) = self.memory.patterns.pop_due() {
+                    self.let_patterns_work(&[place], &stamp, out);
+                }
+                self.tell_patterns(said, &stamp, out);
+                continue;
+            }
             if let Some(at) = self.memory.trails.next_due().filter(|at| machine.is_none_or(|machine| *at <= machine)) {
                 if at > until.gateway {
                     break;
                 }
                 self.memory.now = at;
-                self.follow(&Stamp { gateway: at, ..self.memory.last }, out);
+                let stamp = Stamp { gateway: at, ..self.memory.last };
+                self.follow(&stamp, out);
+                self.tell_patterns(said, &stamp, out);
                 continue;
             }
             if machine.is_none_or(|machine| machine > until.gateway) {
@@ -489,6 +620,7 @@ impl Engine {
                 }
             };
             self.ask_again(zone, woken, at);
+            self.tell_patterns(said, &stamp, out);
         }
     }
 
@@ -535,7 +667,7 @@ impl Engine {
             return;
         };
         let look =
-            Look { now, site, zone_id, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
+            Look { now, site, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
         let ZoneMemory { lane, passages, machines, asked, .. } = zone_memory;
         let mut ask = |who: u16, wanted: Option<GatewayTime>| {
             let Some(asked) = asked.get_mut(usize::from(who)) else { return };
@@ -615,36 +747,55 @@ impl Around<'_> {
         if woken == 0 {
             return;
         }
-        let place = self.index.zone_name(zone).and_then(|id| self.site.zones.get_key_value(id));
-        let (Some((zone_id, place)), Some(zone_memory)) = (place, zones.get_mut(zone as usize)) else { return };
-        let sensors = Sensors { memories: self.sensors, index: self.index, zone };
+        let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), zones.get_mut(zone as usize)) else {
+            return;
+        };
         for (bit, machine) in zone_memory.machines.iter_mut().enumerate() {
             if woken & (1 << bit) == 0 {
                 continue;
             }
             let kind = machine.kind();
             let Some(mode) = (kind.mode)(self.site, zone_id) else { continue };
-            let mut here = Here {
-                now: stamp.gateway,
-                site: self.site,
-                zone_id,
-                zone: place,
-                sensors,
-                statements: self.statements,
-                rule: kind,
-                mode,
-                key: self.key,
-                model: self.model,
-                adopted: self.adopted,
-                position: self.last.position,
-                clock: self.last.quality,
-                wall_offset: self.last.wall.0.saturating_sub(self.last.gateway.0 as i64),
-                security_level: self.security_level,
-                out,
-            };
+            let speaker = Speaker { kind: kind.kind, version: kind.version };
+            let Some(mut here) = self.here(zone, speaker, mode, stamp, out) else { continue };
             work(machine, &mut here);
         }
     }
+
+    /// Where and when somebody speaks.
+    fn here<'b>(
+        &'b self,
+        zone: u32,
+        rule: Speaker<'b>,
+        mode: Mode,
+        stamp: &Stamp,
+        out: &'b mut Vec<Situation>,
+    ) -> Option<Here<'b>> {
+        let (zone_id, place) = self.site.zones.get_key_value(self.index.zone_name(zone)?)?;
+        Some(Here {
+            now: stamp.gateway,
+            site: self.site,
+            zone_id,
+            zone: place,
+            sensors: Sensors { memories: self.sensors, index: self.index, zone },
+            statements: self.statements,
+            rule,
+            mode,
+            key: self.key,
+            model: self.model,
+            adopted: self.adopted,
+            position: self.last.position,
+            clock: self.last.quality,
+            wall_offset: wall_offset(self.last),
+            security_level: self.security_level,
+            out,
+        })
+    }
+}
+
+/// Wall minus gateway time, in nanoseconds.
+fn wall_offset(last: &Stamp) -> i64 {
+    last.wall.0.saturating_sub(last.gateway.0 as i64)
 }
 
 impl Hearing {

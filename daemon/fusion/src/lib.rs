@@ -11,6 +11,7 @@
 //!
 //! | I want to | Look at |
 //! |---|---|
+//! | look for something without a rule | `patterns/`: what the site file says, as automata |
 //! | add a rule | one file in `rules/`, one line in `rules/mod.rs` |
 //! | know why something was said | [`quaywatch_schemas::situation::Evidence`], made in `evidence.rs` |
 //! | know when an absence counts | `health.rs` |
@@ -30,6 +31,7 @@ pub mod bounds;
 pub mod calibration;
 mod engine;
 mod evidence;
+mod guard;
 mod health;
 mod identity;
 mod index;
@@ -37,6 +39,7 @@ mod kinds;
 mod lane;
 pub mod learning;
 mod passages;
+mod patterns;
 mod plates;
 mod references;
 mod rules;
@@ -46,7 +49,9 @@ mod tracks;
 mod trails;
 
 pub use engine::{Deadline, Engine, RestoreError};
+pub use guard::{BadGuard, Facts, Guard, Guards, StepFacts};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
 pub use learning::{Learner, model_id};
+pub use patterns::{PatternState, sensors_of, zones_of};
 pub use tracks::{TrackCounts, TrackView};

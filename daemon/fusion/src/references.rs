@@ -334,6 +334,7 @@ mod tests {
             feeds: [(roster(), Duration::from_secs(24 * 3600))].into(),
             utc_offsets: Vec::new(),
             grid: None,
+            patterns: Default::default(),
         }
     }
 

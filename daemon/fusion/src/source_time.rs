@@ -85,9 +85,9 @@ impl SourceClock {
         self.newest.before(wait).max(now.before(wait.saturating_mul(2)))
     }
 
-    /// Claimed minus received of a word without delay, in nanoseconds, once the clock is known.
-    pub(crate) fn offset(&self) -> Option<i64> {
-        self.envelope.front().filter(|_| self.words >= WARM_UP).map(|(_, lead)| *lead)
+    /// At the latest then a moment is settled, even if nothing more is said.
+    pub(crate) fn settles(&self, at: WallTime) -> WallTime {
+        at.after(self.usual_lateness().saturating_mul(2))
     }
 
     /// Widens the envelope, or notes that a word does not fit it.

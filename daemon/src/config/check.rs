@@ -228,7 +228,7 @@ impl Cautions {
 }
 
 /// A word of one of the files' vocabularies, as it is written there.
-fn word(value: &impl Serialize) -> String {
+pub(super) fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

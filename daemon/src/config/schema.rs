@@ -3,8 +3,8 @@
 use super::{
     sharing::{AnswersTable, GroupTable, MarkingTable, RecipientTable, ScopedMarkingTable},
     site::{
-        LineTable, NodeTable, OperationsTable, ReferencesTable, RulesDocument, SensorTable, SiteTable, StoreTable,
-        ZoneTable,
+        LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
+        StoreTable, ZoneTable,
     },
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -30,6 +30,8 @@ struct SiteDocument {
     sensors: BTreeMap<String, SensorTable>,
     /// What is looked for. A rule that is not here runs nowhere, except sensor-silent and node-tamper.
     rules: Option<RulesDocument>,
+    /// What is looked for beside the rules, in the site engineer's own words, by name. What a pattern says is of kind site.NAME.
+    patterns: Option<BTreeMap<String, PatternTable>>,
 }
 
 /// The security officer's file: who may know what.

@@ -3,6 +3,7 @@
 mod defaults;
 pub(super) mod geometry;
 mod lines;
+mod patterns;
 mod places;
 mod read_json;
 mod read_modbus;
@@ -12,6 +13,7 @@ mod rules;
 mod sensors;
 mod tables;
 
+pub(super) use patterns::PatternTable;
 pub(super) use rules::RulesDocument;
 pub(super) use tables::{
     LineTable, NodeTable, OperationsTable, ReferencesTable, RegisterBitTable, SectorTable, SensorTable, SiteTable,
@@ -56,6 +58,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
     let reference_tables = root.named("references", &mut findings);
     let sensor_tables = root.named("sensors", &mut findings);
     let rule_tables = root.section("rules", &mut findings);
+    let pattern_tables = root.named("patterns", &mut findings);
     root.finish(&mut findings);
 
     let has_grid = site.as_ref().is_some_and(|table| table.has("grid"));
@@ -76,26 +79,33 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
         nodes_declared: &nodes_declared,
         has_grid,
     };
+    let sensors_declared = sensor_tables.declared.clone();
     let (sensors, lines) = sensors::read(sensor_tables, &around, lines, &mut findings);
     let feeds = references::read(reference_tables, &lines, &lines_declared, &mut findings);
     let rules = rules::read(rule_tables, &zones, &zones_declared, &mut findings);
 
     let digest = source.digest();
-    let complete = identity.filter(|_| findings.is_empty());
-    let Some(identity) = complete else { return Err(findings.into_problems(&source)) };
+    let Some(identity) = identity else { return Err(findings.into_problems(&source)) };
+    let mut site = Site {
+        locode: identity.locode,
+        id: identity.id,
+        timezone: identity.timezone,
+        status: identity.status,
+        zones,
+        sensors,
+        rules,
+        feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
+        utc_offsets: identity.utc_offsets,
+        grid: identity.grid,
+        patterns: BTreeMap::new(),
+    };
+    let declared = (&zones_declared, &sensors_declared);
+    site.patterns = patterns::read(pattern_tables, &site, declared, source.text(), &mut findings);
+    if !findings.is_empty() {
+        return Err(findings.into_problems(&source));
+    }
     Ok(SiteFile {
-        site: Site {
-            locode: identity.locode,
-            id: identity.id,
-            timezone: identity.timezone,
-            status: identity.status,
-            zones,
-            sensors,
-            rules,
-            feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
-            utc_offsets: identity.utc_offsets,
-            grid: identity.grid,
-        },
+        site,
         digest,
         log_retention,
         budget_bytes,

@@ -118,6 +118,7 @@ fn site(sensors: &[&str]) -> Record {
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
         grid: None,
+        patterns: Default::default(),
     };
     Record::Control(Control::SiteApplied { site: Box::new(site), digest: [1; 32] })
 }

@@ -65,6 +65,7 @@ pub fn site() -> Site {
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
         grid: None,
+        patterns: Default::default(),
     }
 }
 

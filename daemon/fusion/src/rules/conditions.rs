@@ -17,7 +17,7 @@ impl Here<'_> {
     }
 
     /// Whether the zone has closed hours and this is one of them.
-    pub(super) fn is_closed(&self, at: WallTime) -> bool {
+    pub(crate) fn is_closed(&self, at: WallTime) -> bool {
         match self.zone.closed {
             None => false,
             Some(Closed::Always) => true,
@@ -29,7 +29,7 @@ impl Here<'_> {
     }
 
     /// Minute of the site's local day.
-    pub(super) fn local_minute(&self, at: WallTime) -> u16 {
+    pub(crate) fn local_minute(&self, at: WallTime) -> u16 {
         let offset =
             self.site.utc_offsets.iter().rev().find(|offset| offset.from <= at).map_or(0, |offset| offset.seconds);
         let seconds = at.0.div_euclid(1_000_000_000) + i64::from(offset);

@@ -113,8 +113,16 @@ impl<'a> Sensors<'a> {
 pub(crate) struct Look<'a> {
     pub(crate) now: GatewayTime,
     pub(crate) site: &'a Site,
-    pub(crate) zone_id: &'a ZoneId,
     pub(crate) sensors: Sensors<'a>,
+}
+
+/// Who speaks: a rule, or a pattern of the site file.
+#[derive(Clone, Copy)]
+pub(crate) struct Speaker<'a> {
+    /// As situations have it.
+    pub(crate) kind: &'a str,
+    /// Changes when the same evidence could give another conclusion.
+    pub(crate) version: &'a str,
 }
 
 /// Where and when a rule speaks.
@@ -125,7 +133,7 @@ pub(crate) struct Here<'a> {
     pub(crate) zone: &'a Zone,
     pub(crate) sensors: Sensors<'a>,
     pub(crate) statements: &'a Statements,
-    pub(crate) rule: &'static Kind,
+    pub(crate) rule: Speaker<'a>,
     pub(crate) mode: Mode,
     pub(crate) key: &'a [u8; 32],
     pub(crate) model: &'a str,
@@ -151,8 +159,13 @@ impl Here<'_> {
         GatewayTime(u64::try_from(at.0.saturating_sub(self.wall_offset)).unwrap_or(0))
     }
 
+    /// The same for somebody else who speaks here, and who is always told of.
+    pub(crate) fn speaking_of<'b>(&'b mut self, kind: &'b str, version: &'b str) -> Here<'b> {
+        Here { rule: Speaker { kind, version }, mode: Mode::Tell, out: &mut *self.out, ..*self }
+    }
+
     pub(crate) fn look(&self) -> Look<'_> {
-        Look { now: self.now, site: self.site, zone_id: self.zone_id, sensors: self.sensors }
+        Look { now: self.now, site: self.site, sensors: self.sensors }
     }
 
     /// How a sensor is now.

@@ -186,7 +186,7 @@ fn receivers(here: &Here<'_>, time: Duration) -> Vec<SensorId> {
     let from = GatewayTime(here.now.0.saturating_sub(time.as_nanos().min(u64::MAX as u128) as u64));
     let all = here.site.sensors.iter().filter(|(_, spec)| spec.role == Role::Ais);
     let well = all.filter(|(id, spec)| {
-        here.sensors.get(*id).is_some_and(|memory| memory.could_speak_since(spec, from, here.now))
+        here.sensors.get(id).is_some_and(|memory| memory.could_speak_since(spec, from, here.now))
     });
     well.map(|(id, _)| id.clone()).collect()
 }

@@ -1,6 +1,6 @@
 //! Words and values that only the site file has.
 
-use super::{Listen, Text, texts};
+use super::{Listen, Text, amount, texts};
 use crate::config::{
     site::RegisterBitTable,
     written::{Fault, Value, Vocabulary, Written, not},
@@ -10,7 +10,12 @@ use quaywatch_drivers::{
     modbus::{Area, BitArea, Fixed, Format, Order, RegisterArea},
     mqtt::Session,
 };
-use quaywatch_schemas::observation::ObjectClass;
+use quaywatch_schemas::{
+    observation::ObjectClass,
+    site::patterns::{Key, Says, Skip},
+    situation::{Severity, Urgency},
+    units::{Quantity, Unit},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize,
@@ -118,6 +123,50 @@ pub(in crate::config) enum SessionName {
     Routine,
 }
 
+/// What a source can say, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::config) enum SaysWord {
+    On,
+    Off,
+    Stepped,
+    Read,
+    Granted,
+    Denied,
+    NotTaken,
+    Duress,
+    Seen,
+    Nobody,
+    Blind,
+    Faulty,
+    Tampered,
+}
+
+/// What a detected thing is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum ClassWord {
+    Person,
+    Vehicle,
+    Vessel,
+    Animal,
+    Other,
+}
+
+/// A value with its unit, in the base unit of what it measures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::config) struct Amount {
+    pub(in crate::config) value: f64,
+    pub(in crate::config) quantity: Quantity,
+}
+
+/// How often something is seen: `3`, `"3.."`, `"2..5"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) struct Times {
+    pub(in crate::config) least: u16,
+    pub(in crate::config) most: Option<u16>,
+}
+
 /// What a feed states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -146,6 +195,12 @@ vocabularies! {
     TimeNotation, "time format", "a time format such as \"unix-seconds\"";
     SessionName, "session", "a session, \"alarm\" or \"routine\"";
     FactKind, "kind of reference", "a kind of reference such as \"booking\"";
+    SaysWord, "such word", "what is said, such as \"on\"";
+    ClassWord, "class", "a class such as \"person\"";
+    Key, "key", "a key such as \"zone\" or \"plate\"";
+    Skip, "way to skip", "\"past_last\" or \"to_next\"";
+    Severity, "severity", "a severity such as \"Moderate\"";
+    Urgency, "urgency", "an urgency such as \"Immediate\"";
 }
 
 impl ReadingKind {
@@ -220,6 +275,87 @@ impl From<SessionName> for Session {
             SessionName::Alarm => Self::Alarm,
             SessionName::Routine => Self::Routine,
         }
+    }
+}
+
+impl SaysWord {
+    pub(in crate::config) fn says(self, class: Option<ObjectClass>) -> Says {
+        match self {
+            Self::On => Says::On,
+            Self::Off => Says::Off,
+            Self::Stepped => Says::Stepped,
+            Self::Read => Says::Read,
+            Self::Granted => Says::Granted,
+            Self::Denied => Says::Denied,
+            Self::NotTaken => Says::NotTaken,
+            Self::Duress => Says::Duress,
+            Self::Seen => Says::Seen(class),
+            Self::Nobody => Says::Nobody,
+            Self::Blind => Says::Blind,
+            Self::Faulty => Says::Faulty,
+            Self::Tampered => Says::Tampered,
+        }
+    }
+}
+
+impl From<ClassWord> for ObjectClass {
+    fn from(class: ClassWord) -> Self {
+        match class {
+            ClassWord::Person => Self::Person,
+            ClassWord::Vehicle => Self::Vehicle,
+            ClassWord::Vessel => Self::Vessel,
+            ClassWord::Animal => Self::Animal,
+            ClassWord::Other => Self::Other,
+        }
+    }
+}
+
+impl Value for Amount {
+    const EXPECTED: &'static str = "a value with its unit such as \"14 m/s\" or \"30 t\"";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        let fault =
+            || not::<Self>(text, "write the number, a blank and its unit (UCUM): kg, t, kN, m, m/s, Cel, %, 1, …");
+        let (number, unit) = amount(text).ok_or_else(fault)?;
+        let unit = Unit::new(unit).map_err(|_| fault())?;
+        Ok(Self { value: unit.to_base(number), quantity: unit.quantity() })
+    }
+
+    fn integer(number: i64) -> Result<Self, Fault> {
+        Err(Fault::new(format!("{number} has no unit"), format!("write {}, in quotes", Self::EXPECTED)))
+    }
+
+    fn float(number: f64) -> Result<Self, Fault> {
+        Err(Fault::new(format!("{number} has no unit"), format!("write {}, in quotes", Self::EXPECTED)))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        texts(Self::EXPECTED, "^ *-?[0-9]+(\\.[0-9]+)? *[^ ]+ *$")
+    }
+}
+
+impl Value for Times {
+    const EXPECTED: &'static str = "how often, such as 3, \"3..\" or \"2..5\"";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        let number = |text: &str| text.trim().parse::<u16>().ok();
+        let fault = || not::<Self>(text, "write 3 or \"3..\" for at least, \"2..5\" for at least and at most");
+        match text.split_once("..") {
+            None => Ok(Self { least: number(text).ok_or_else(fault)?, most: None }),
+            Some((least, "")) => Ok(Self { least: number(least).ok_or_else(fault)?, most: None }),
+            Some((least, most)) => {
+                let (least, most) = number(least).zip(number(most)).ok_or_else(fault)?;
+                Ok(Self { least, most: Some(most) })
+            }
+        }
+    }
+
+    fn integer(number: i64) -> Result<Self, Fault> {
+        Self::text(&number.to_string())
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": Self::EXPECTED, "type": ["integer", "string"] })
     }
 }
 
