@@ -662,12 +662,10 @@ impl Engine {
         let patience = self.patience();
         let memory = &mut self.memory;
         let Some(site) = &memory.site else { return };
-        let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), memory.zones.get_mut(zone as usize))
-        else {
+        let Some(zone_memory) = memory.zones.get_mut(zone as usize) else {
             return;
         };
-        let look =
-            Look { now, site, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
+        let look = Look { now, site, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
         let ZoneMemory { lane, passages, machines, asked, .. } = zone_memory;
         let mut ask = |who: u16, wanted: Option<GatewayTime>| {
             let Some(asked) = asked.get_mut(usize::from(who)) else { return };
@@ -771,7 +769,7 @@ impl Around<'_> {
         stamp: &Stamp,
         out: &'b mut Vec<Situation>,
     ) -> Option<Here<'b>> {
-        let (zone_id, place) = self.site.zones.get_key_value(self.index.zone_name(zone)?)?;
+        let (zone_id, place) = self.index.place(zone)?;
         Some(Here {
             now: stamp.gateway,
             site: self.site,
