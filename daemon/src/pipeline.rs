@@ -12,6 +12,7 @@
 //!   withdrawn and, where the new policy allows, replaced by new ones: a frozen product is sent as it is or not at all.
 
 use crate::{
+    guards::CEL,
     health::{Board, Condition},
     ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, State, WriterControl},
 };
@@ -146,18 +147,18 @@ impl Pipeline {
             None => {
                 told_until = parts.outbox.latest_concluded();
                 let kept = Kept { security_level: 1, outputs_before: parts.outbox.last_output(), ..Kept::default() };
-                (Engine::new(parts.situation_key), kept, Position(0), Position(0))
+                (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), Position(0))
             }
             Some(checkpoint) => {
                 let mut kept: Kept = postcard::from_bytes(&checkpoint.engine).map_err(cannot)?;
-                match Engine::restore(parts.situation_key, &kept.engine) {
+                match Engine::restore(parts.situation_key, &kept.engine).map(|engine| engine.with_guards(&CEL)) {
                     Ok(engine) => (engine, kept, checkpoint.position, Position(0)),
                     Err(refused) => {
                         tracing::warn!(%refused, "the engine's snapshot cannot be used; rebuilding it from the log");
                         kept.outputs_before = checkpoint.outputs.max(parts.outbox.last_output());
                         told_until = parts.outbox.latest_concluded();
                         kept.policy = Policy::default();
-                        (Engine::new(parts.situation_key), kept, Position(0), checkpoint.position)
+                        (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), checkpoint.position)
                     }
                 }
             }

@@ -46,4 +46,4 @@ pub use engine::{Deadline, Engine, RestoreError};
 pub use guard::{BadGuard, Facts, Guard, Guards, StepFacts};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
-pub use patterns::{PatternState, sensors_of, zones_of};
+pub use patterns::{PATTERN_STOPPED, PatternState, sensors_of, zones_of};

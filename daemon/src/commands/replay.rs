@@ -1,7 +1,7 @@
 //! `quaywatch replay`: the same log gives the same situations, byte for byte.
 
 use super::{Done, StateFolder};
-use crate::ledger;
+use crate::{guards::CEL, ledger};
 use clap::Args;
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{Record, Situation};
@@ -20,7 +20,7 @@ pub struct Replay {
 impl Replay {
     pub(super) fn run(self) -> Done {
         let log = ledger::read_log(&self.state.folder)?;
-        let mut engine = Engine::new(log.situation_key());
+        let mut engine = Engine::new(log.situation_key()).with_guards(&CEL);
         let mut digest = blake3::Hasher::new();
         let (mut records, mut observations, mut situations) = (0u64, 0u64, 0u64);
         for record in log {
