@@ -16,6 +16,7 @@ mod learning;
 pub use learning::Learned;
 
 use crate::{
+    guards::CEL,
     health::{Board, Condition},
     ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, WriterControl},
 };
@@ -160,11 +161,11 @@ impl Pipeline {
                 told_until = parts.outbox.latest_concluded();
                 learner = Learner::default();
                 let kept = Kept { security_level: 1, outputs_before: parts.outbox.last_output(), ..Kept::default() };
-                (Engine::new(parts.situation_key), kept, Position(0), Position(0))
+                (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), Position(0))
             }
             Some(checkpoint) => {
                 let mut kept: Kept = postcard::from_bytes(&checkpoint.engine).map_err(cannot)?;
-                match Engine::restore(parts.situation_key, &kept.engine) {
+                match Engine::restore(parts.situation_key, &kept.engine).map(|engine| engine.with_guards(&CEL)) {
                     Ok(engine) => (engine, kept, checkpoint.position, Position(0)),
                     Err(refused) => {
                         tracing::warn!(%refused, "the engine's snapshot cannot be used; rebuilding it from the log");
@@ -173,7 +174,7 @@ impl Pipeline {
                         kept.policy = Policy::default();
                         kept.adopted_by = None;
                         learner = Learner::default();
-                        (Engine::new(parts.situation_key), kept, Position(0), checkpoint.position)
+                        (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), checkpoint.position)
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! Feeding the engine, in every way the daemon might.
 
 use crate::script::Scenario;
+use quaywatch::guards::CEL;
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
     GatewayTime, Situation, Stamp, Stamped,
@@ -9,9 +10,14 @@ use quaywatch_schemas::{
 
 pub const KEY: [u8; 32] = [7; 32];
 
+/// An engine as the daemon makes it.
+pub fn new_engine() -> Engine {
+    Engine::new(KEY).with_guards(&CEL)
+}
+
 /// Feeds records, then lets time pass until the end.
 pub fn play(scenario: &Scenario) -> Vec<Situation> {
-    let mut engine = Engine::new(KEY);
+    let mut engine = new_engine();
     let mut out: Vec<Situation> = scenario.records.iter().flat_map(|record| engine.observe(record)).collect();
     out.extend(engine.advance(&scenario.end));
     assert_eq!(engine.outputs(), out.len() as u64);
@@ -88,7 +94,7 @@ pub fn bytes(situations: &[Situation]) -> Vec<u8> {
 
 /// As the daemon does it: it sleeps until the next deadline and wakes a little late.
 pub fn woken_at_deadlines(records: &[Stamped], end: &Stamp) -> Vec<Situation> {
-    let mut engine = Engine::new(KEY);
+    let mut engine = new_engine();
     let mut out = Vec::new();
     let mut last = Stamp::default();
     for record in records {
@@ -115,7 +121,7 @@ fn sleep(engine: &mut Engine, last: &Stamp, until: GatewayTime, out: &mut Vec<Si
 }
 
 fn told_the_time(records: &[Stamped], end: &Stamp, every: u64) -> Vec<Situation> {
-    let mut engine = Engine::new(KEY);
+    let mut engine = new_engine();
     let mut out = Vec::new();
     let mut last = Stamp::default();
     for record in records {
@@ -132,13 +138,13 @@ fn told_the_time(records: &[Stamped], end: &Stamp, every: u64) -> Vec<Situation>
 }
 
 pub fn restored(records: &[Stamped], end: &Stamp, every: usize) -> Vec<Situation> {
-    let mut engine = Engine::new(KEY);
+    let mut engine = new_engine();
     let mut out = Vec::new();
     for (record, count) in records.iter().zip(1..) {
         out.extend(engine.observe(record));
         if count % every == 0 {
             let snapshot = engine.snapshot();
-            engine = Engine::restore(KEY, &snapshot).unwrap();
+            engine = Engine::restore(KEY, &snapshot).unwrap().with_guards(&CEL);
             assert!(engine.snapshot() == snapshot, "a restored engine is the same engine");
         }
     }

@@ -180,7 +180,7 @@ proptest! {
     fn any_log_gives_the_same_bytes_however_it_is_fed(records in log(), every in 1..40usize) {
         let last = records.last().unwrap().stamp;
         let end = quaywatch_schemas::Stamp { gateway: last.gateway.after(core::time::Duration::from_secs(1000)), ..last };
-        let mut one = Engine::new(engine::KEY);
+        let mut one = engine::new_engine();
         let mut out = Vec::new();
         for record in &records {
             let said = one.observe(record);
@@ -199,7 +199,7 @@ proptest! {
     #[test]
     fn every_situation_has_one_life(records in log()) {
         use quaywatch_schemas::situation::Phase;
-        let mut one = Engine::new(engine::KEY);
+        let mut one = engine::new_engine();
         let mut lives = std::collections::BTreeMap::new();
         for situation in records.iter().flat_map(|record| one.observe(record)) {
             let before = lives.insert(situation.id, (situation.revision, situation.phase));
@@ -216,7 +216,7 @@ proptest! {
     /// What a source kept back says nothing and changes nothing.
     #[test]
     fn history_never_alarms(records in log()) {
-        let mut one = Engine::new(engine::KEY);
+        let mut one = engine::new_engine();
         for mut record in records {
             if let Record::Observation(observation) = &mut record.record {
                 observation.freshness = Freshness::History;
@@ -230,7 +230,7 @@ proptest! {
 
 /// Feeds a flood and looks at how much the engine remembers and says.
 fn flood(site_name: &str, count: u64, says: impl Fn(u64) -> (&'static str, Reading)) -> (usize, u64) {
-    let mut one = Engine::new(engine::KEY);
+    let mut one = engine::new_engine();
     let site = Box::new(site::load(site_name, &["all".to_owned()]));
     let first = Record::Control(Control::SiteApplied { site, digest: [0; 32] });
     one.observe(&Stamped { stamp: script::stamp(0.0, 1, START), record: first });
@@ -280,7 +280,7 @@ fn floods_meet_bounds() {
 
 #[test]
 fn a_snapshot_of_another_version_or_a_damaged_one_is_refused() {
-    let one = Engine::new(engine::KEY);
+    let one = engine::new_engine();
     let snapshot = one.snapshot();
     let mut other = snapshot.clone();
     other[0] += 1;
@@ -341,7 +341,7 @@ fn adopted_rates_and_calibration_hold_from_their_place_in_the_log() {
 
 #[test]
 fn a_deadline_concludes_at_its_due_time_whenever_it_is_told() {
-    let mut one = Engine::new(engine::KEY);
+    let mut one = engine::new_engine();
     let site = Box::new(site::load("gate", &["barrier-forced".to_owned()]));
     let says =
         |sensor: &str, on| Record::Observation(Observation::live(SensorId::new(sensor).unwrap(), Reading::Contact(on)));
@@ -362,7 +362,7 @@ fn a_deadline_concludes_at_its_due_time_whenever_it_is_told() {
 /// Two deadlines of one zone at the same nanosecond: each is served once, and time goes on.
 #[test]
 fn deadlines_of_one_moment_are_all_served() {
-    let mut one = Engine::new(engine::KEY);
+    let mut one = engine::new_engine();
     let site = Box::new(site::load("quay", &["sensor-silent".to_owned(), "node-tamper".to_owned()]));
     let says = |sensor: &str, reading| Record::Observation(Observation::live(SensorId::new(sensor).unwrap(), reading));
     // The camera falls silent 120 s, the tampering is over 300 s after its last word: both at 301 s.

@@ -1,7 +1,7 @@
 //! The sites of the scenarios: small TOML files in `sites/`, in our own terms, without lines and addresses.
 
 use quaywatch_schemas::{
-    DomainId, FeedId, LineId, SensorId, Site, SiteId, ZoneId,
+    DomainId, FeedId, LineId, PatternId, SensorId, Site, SiteId, ZoneId,
     site::{
         Clock, Closed, Direction, Mount, Rates, Role, Rules, Sensor, Status, UtcOffset, View, Zone, ZoneKind,
         rules::{
@@ -22,6 +22,9 @@ struct File {
     sensors: BTreeMap<SensorId, SensorFile>,
     #[serde(default)]
     breaking_load_kn: f64,
+    /// As in a site file; read as the daemon reads them.
+    #[serde(default)]
+    patterns: toml::Table,
 }
 
 #[derive(Deserialize)]
@@ -59,10 +62,13 @@ fn usual() -> (f64, f64) {
     (0.95, 0.01)
 }
 
-/// A site by the name of its file, with the rules that are named (all if it is `all`), in mode `tell`.
+/// A site by the name of its file, with the rules that are named (all if it is `all`), in mode `tell`, and the patterns that are
+/// named with `pattern-` before them.
 pub fn load(name: &str, rules: &[String]) -> Site {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/sites").join(format!("{name}.toml"));
-    let file: File = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let text = fs::read_to_string(&path).unwrap();
+    let file: File = toml::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let has_patterns = !file.patterns.is_empty();
     let zones = file.zones.into_iter().map(|(id, zone)| {
         let closed = zone.closed.map(|hours| match hours {
             (0, 0) => Closed::Always,
@@ -98,7 +104,7 @@ pub fn load(name: &str, rules: &[String]) -> Site {
         (id, sensor)
     });
     let breaking_load_kn = file.breaking_load_kn;
-    Site {
+    let mut site = Site {
         locode: "NLRTM".into(),
         id: SiteId::new("gate-2").unwrap(),
         timezone: "Europe/Amsterdam".into(),
@@ -114,8 +120,16 @@ pub fn load(name: &str, rules: &[String]) -> Site {
         .into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
         grid: None,
-        patterns: Default::default(),
+        patterns: BTreeMap::new(),
+    };
+    if has_patterns {
+        site.patterns = quaywatch::config::read_patterns(name, &text, &site).unwrap_or_else(|why| panic!("{why}"));
+        let wanted = |pattern: &PatternId| {
+            rules.iter().any(|rule| rule == "all" || rule.strip_prefix("pattern-") == Some(pattern.as_str()))
+        };
+        site.patterns.retain(|pattern, _| wanted(pattern));
     }
+    site
 }
 
 fn chosen(names: &[String], breaking_load_kn: f64) -> Rules {

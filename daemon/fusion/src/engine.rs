@@ -501,7 +501,7 @@ impl Engine {
         for place in &ending {
             self.with_pattern(*place, stamp, out, Patterns::give_up);
             let stopping = |patterns: &mut Patterns, compiled: &patterns::Compiled, place, here: &mut Here<'_>| {
-                let mut here = here.speaking_of(patterns::STOPPED, patterns::STOPPED_VERSION);
+                let mut here = here.speaking_of(patterns::PATTERN_STOPPED, patterns::STOPPED_VERSION);
                 patterns.give_up_stopping(compiled, place, &mut here);
             };
             self.with_pattern(*place, stamp, out, stopping);

@@ -53,5 +53,5 @@ pub use guard::{BadGuard, Facts, Guard, Guards, StepFacts};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
 pub use learning::{Learner, model_id};
-pub use patterns::{PatternState, sensors_of, zones_of};
+pub use patterns::{PATTERN_STOPPED, PatternState, sensors_of, zones_of};
 pub use tracks::{TrackCounts, TrackView};

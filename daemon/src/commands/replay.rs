@@ -10,7 +10,7 @@ mod difference;
 mod kept;
 
 use super::{AdminSocket, Done, Failure, StateFolder};
-use crate::{config, ledger};
+use crate::{config, guards::CEL, ledger};
 use clap::Args;
 use difference::Run;
 pub use kept::list as kept_conclusions;
@@ -61,7 +61,7 @@ impl Replay {
         // What is kept is asked for first: the log then holds at least as much.
         let kept = kept::of(&self.admin.socket, &self.state.folder);
         let log = ledger::read_log(&self.state.folder)?;
-        let mut engine = Engine::new(log.situation_key());
+        let mut engine = Engine::new(log.situation_key()).with_guards(&CEL);
         let mut read = Read::default();
         let mut digest = blake3::Hasher::new();
         let mut made = kept::Made::default();

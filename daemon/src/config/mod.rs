@@ -26,8 +26,8 @@ pub use wiring::{Answers, Wiring};
 
 use findings::Source;
 use plan::{SharingPlan, SitePlan};
-use quaywatch_schemas::{Policy, Site};
-use std::{fmt, path::Path, time::Duration};
+use quaywatch_schemas::{PatternId, Policy, Site, site::Pattern};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 /// A site file that is in order.
 #[derive(Debug, Clone)]
@@ -66,6 +66,11 @@ impl fmt::Display for Problems {
 /// Reads a site file. Needs no credential and connects to nothing.
 pub fn load_site(path: &Path) -> Result<SiteFile, Problems> {
     site::parse(Source::read(path)?, jiff::Timestamp::now())
+}
+
+/// Reads only the patterns of a site file, for a site that is known already: whoever tries patterns out needs no lines.
+pub fn read_patterns(name: &str, text: &str, site: &Site) -> Result<BTreeMap<PatternId, Pattern>, Problems> {
+    site::read_patterns(&Source::new(name, text.into()), site)
 }
 
 /// Reads a sharing file against a site. Needs no credential and connects to nothing.

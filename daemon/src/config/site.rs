@@ -27,7 +27,10 @@ use super::{
     plan::SitePlan,
     values::NodeNumber,
 };
-use quaywatch_schemas::{Site, site::Status};
+use quaywatch_schemas::{
+    PatternId, Site,
+    site::{Pattern, Status},
+};
 use std::{collections::BTreeMap, time::Duration};
 use toml::Spanned;
 
@@ -111,6 +114,17 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
         budget_bytes,
         plan: SitePlan { source, lines, nodes, feeds, operations },
     })
+}
+
+/// The patterns of a file whose other tables nobody reads.
+pub(super) fn read_patterns(source: &Source, site: &Site) -> Result<BTreeMap<PatternId, Pattern>, Problems> {
+    let mut findings = Findings::default();
+    let mut root = Section::of(source, &mut findings);
+    let tables = root.named("patterns", &mut findings);
+    let zones = site.zones.keys().map(|zone| zone.to_string()).collect();
+    let sensors = site.sensors.keys().map(|sensor| sensor.to_string()).collect();
+    let patterns = patterns::read(tables, site, (&zones, &sensors), source.text(), &mut findings);
+    findings.finish(source, patterns)
 }
 
 fn kept(store: Option<Table<StoreTable>>, findings: &mut Findings) -> (Duration, u64) {

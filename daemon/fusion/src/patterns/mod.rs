@@ -42,7 +42,7 @@ use quaywatch_schemas::{
 use serde::{Deserialize, Serialize};
 
 /// The kind of situation that says that a pattern was stopped.
-pub(crate) const STOPPED: &str = "pattern.stopped";
+pub const PATTERN_STOPPED: &str = "pattern.stopped";
 /// The version of how that is said.
 pub(crate) const STOPPED_VERSION: &str = "1.0";
 
@@ -585,7 +585,7 @@ impl Place {
         *self = Self { stopped: true, why, stop, count: self.count, asked: self.asked, ..Self::default() };
         let first = event.map_or(here.position, |event| event.position);
         let draft = self.stop_draft(work, here);
-        let mut here = here.speaking_of(STOPPED, STOPPED_VERSION);
+        let mut here = here.speaking_of(PATTERN_STOPPED, STOPPED_VERSION);
         // Each pattern by its name: several may be stopped by one record.
         self.stop.say_of(&mut here, work.pattern.kind.as_str(), first, draft);
     }

@@ -2,7 +2,10 @@
 //! makes the gateway say what is true and nothing else, over many days. What a device or a driver does on the way is done
 //! here in the plainest way; `quaywatch demo` itself is the test of those.
 
-use crate::config::{load_sharing, load_site};
+use crate::{
+    config::{load_sharing, load_site},
+    guards::CEL,
+};
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
     Control, FeedId, GatewayTime, NoData, Observation, Policy, Position, Private, Reading, RecipientId, Record,
@@ -46,7 +49,7 @@ const REPEAT: Duration = Duration::from_secs(10);
 impl Rehearsal {
     fn new(site: Site, policy: Policy) -> Self {
         Self {
-            engine: Engine::new([7; 32]),
+            engine: Engine::new([7; 32]).with_guards(&CEL),
             site,
             policy,
             scorer: Scorer::default(),

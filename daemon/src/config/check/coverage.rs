@@ -6,11 +6,13 @@ use crate::config::{
     plan::{FeedWay, Read, Way},
     values::site::FactKind,
 };
-use quaywatch_fusion::{RoleUse, RuleKind, bounds::MOST_WEIGHT, rule_kinds};
+use quaywatch_fusion::{
+    RoleUse, RuleKind, bounds::MOST_WEIGHT, rule_kinds, sensors_of, zones_of as zones_of_pattern,
+};
 use quaywatch_schemas::{
-    DomainId, Site, ZoneId,
+    DomainId, PatternId, SensorId, Site, ZoneId,
     site::{
-        Clock, Closed, Role, Sensor,
+        Clock, Closed, Pattern, Role, Sensor,
         rules::{Mode, Rule, Rules},
     },
 };
@@ -31,7 +33,10 @@ pub(super) fn zones(file: &SiteFile) -> Vec<ZoneReport> {
                 sensors: view.sensors.iter().map(ToString::to_string).collect(),
             }),
             sensors: site.sensors_of(id).map(|(sensor, spec)| sensor_report(file, sensor, spec)).collect(),
-            rules: running(site, id).map(|(rule, mode)| rule_report(file, rule, mode, id)).collect(),
+            rules: running(site, id)
+                .map(|(rule, mode)| rule_report(file, rule, mode, id))
+                .chain(patterns(site, id).map(|(name, pattern)| pattern_report(name, pattern, id)))
+                .collect(),
             domains: domains(file, id),
         })
         .collect()
@@ -47,6 +52,26 @@ pub(super) fn lines(file: &SiteFile) -> Vec<LineReport> {
 /// The rules that run in a zone, and how.
 pub(super) fn running<'a>(site: &'a Site, zone: &'a ZoneId) -> impl Iterator<Item = (&'static RuleKind, Mode)> + 'a {
     rule_kinds().iter().filter_map(move |rule| Some((rule, rule.mode(site, zone)?)))
+}
+
+/// The patterns that are looked for in a zone.
+pub(super) fn patterns<'a>(
+    site: &'a Site,
+    zone: &'a ZoneId,
+) -> impl Iterator<Item = (&'a PatternId, &'a Pattern)> + 'a {
+    site.patterns.iter().filter(move |(_, pattern)| zones_of_pattern(pattern, site).contains(&zone))
+}
+
+/// A pattern that is in order can be said wherever it runs: that is judged when the file is read.
+fn pattern_report(name: &PatternId, pattern: &Pattern, zone: &ZoneId) -> RuleReport {
+    RuleReport {
+        rule: format!("pattern {name}"),
+        kind: name.kind(),
+        told: pattern.mode == Mode::Tell,
+        named: pattern.zones.contains(zone),
+        works: true,
+        lacks: Vec::new(),
+    }
 }
 
 /// Whether a sensor of this role watches a place, and does not only measure its conditions.
@@ -113,7 +138,7 @@ fn hours(closed: Closed) -> String {
     }
 }
 
-fn sensor_report(file: &SiteFile, id: &quaywatch_schemas::SensorId, spec: &Sensor) -> SensorReport {
+fn sensor_report(file: &SiteFile, id: &SensorId, spec: &Sensor) -> SensorReport {
     let line = file.plan.lines.get(&spec.line);
     let read = line.and_then(|line| Some((line, line.reads.get(id)?)));
     SensorReport {
@@ -132,14 +157,21 @@ fn sensor_report(file: &SiteFile, id: &quaywatch_schemas::SensorId, spec: &Senso
         silent_after: spec.silent_after.map(span),
         synchronised: spec.clock == Clock::Synchronised,
         leads: spec.leads.map(|leads| word(&leads)),
-        used_by: used_by(&file.site, spec),
+        used_by: used_by(&file.site, id, spec),
     }
 }
 
 /// The rules that look at a sensor. `sensor-silent` looks at all of them and is not counted.
-fn used_by(site: &Site, spec: &Sensor) -> Vec<String> {
+fn used_by(site: &Site, id: &SensorId, spec: &Sensor) -> Vec<String> {
+    let hears = |pattern: &Pattern| {
+        let zones = zones_of_pattern(pattern, site);
+        let mut sources = pattern.sources();
+        sources.any(|(source, _)| zones.iter().any(|zone| sensors_of(source, zone, site).any(|sensor| sensor == id)))
+    };
+    let patterns = site.patterns.iter().filter(|(_, pattern)| hears(pattern));
+    let patterns = patterns.map(|(name, _)| format!("pattern {name}"));
     if is_unread_fence(spec) {
-        return Vec::new();
+        return patterns.collect();
     }
     let here = |rule: &RuleKind| rule.mode(site, &spec.zone).is_some();
     let somewhere = |rule: &RuleKind| site.zones.keys().any(|zone| rule.mode(site, zone).is_some());
@@ -148,7 +180,7 @@ fn used_by(site: &Site, spec: &Sensor) -> Vec<String> {
             .iter()
             .any(|used| used.roles.contains(&spec.role) && if used.anywhere { somewhere(rule) } else { here(rule) })
     };
-    rule_kinds().iter().filter(|rule| looks(rule)).map(|rule| rule.rule.to_owned()).collect()
+    rule_kinds().iter().filter(|rule| looks(rule)).map(|rule| rule.rule.to_owned()).chain(patterns).collect()
 }
 
 fn rule_report(file: &SiteFile, rule: &RuleKind, mode: Mode, zone: &ZoneId) -> RuleReport {

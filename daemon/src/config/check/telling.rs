@@ -2,13 +2,14 @@
 
 use super::{
     CredentialReport, NotTold, RecipientReport, Told,
-    coverage::{running, works},
+    coverage::{patterns, running, works},
     word,
 };
 use crate::config::{
     SharingFile, SiteFile,
     plan::{Address, Broker, Certificate, FeedWay, Read, TlsFiles, Way},
 };
+use quaywatch_fusion::PATTERN_STOPPED;
 use quaywatch_schemas::{FieldClass, ZoneId, site::rules::Mode};
 use quaywatch_sharing::who_gets_what;
 use std::collections::BTreeMap;
@@ -18,7 +19,12 @@ pub(super) fn told_kinds(site: &SiteFile) -> Vec<(String, ZoneId)> {
     let zones = site.site.zones.keys();
     let kinds = zones.flat_map(|zone| {
         let told = running(&site.site, zone).filter(|(rule, mode)| *mode == Mode::Tell && works(site, rule, zone));
-        told.map(move |(rule, _)| (rule.kind.to_owned(), zone.clone()))
+        let rules = told.map(move |(rule, _)| rule.kind.to_owned());
+        let told = patterns(&site.site, zone).filter(|(_, pattern)| pattern.mode == Mode::Tell);
+        let patterns_told = told.map(|(name, _)| name.kind());
+        // Whoever has a pattern wants to know that it was stopped.
+        let stopped = patterns(&site.site, zone).next().map(|_| PATTERN_STOPPED.to_owned());
+        rules.chain(patterns_told).chain(stopped).map(move |kind| (kind, zone.clone()))
     });
     kinds.collect()
 }

@@ -369,6 +369,32 @@ fn places_that_do_not_fit_together_are_cautioned_about() {
 }
 
 #[test]
+fn a_pattern_is_listed_like_a_rule_with_who_is_told_of_it() {
+    let pattern = "[patterns.follower]\nmode = \"tell\"\nwithin = \"30 s\"\nseq = [{ role = \"loop.exit\" }, \
+                   { role = \"loop.exit\" }]\nemit = { headline = \"one follows\", assessment = \"Look.\", prior = 0.1 }\n";
+    let site = format!("{}{pattern}", whole());
+    let report = said(&site, &SHARING.replace("zones = [\"*\"]", "zones = [\"*\"]\nkinds = [\"site.*\", \"gate.*\"]"));
+    let told = rule(&report, "lane-3", "pattern follower");
+    assert!(told.told && told.works && told.kind == "site.follower");
+    let police = &report.recipients[0];
+    let gets: Vec<&str> = police.gets.iter().flat_map(|told| told.kinds.iter().map(String::as_str)).collect();
+    assert!(gets.contains(&"site.follower"), "{gets:?}");
+    let lane = report.zones.iter().find(|zone| zone.zone == "lane-3").unwrap();
+    let looped = lane.sensors.iter().find(|sensor| sensor.sensor == "loop-b").unwrap();
+    assert!(looped.used_by.contains(&"pattern follower".to_owned()), "{:?}", looped.used_by);
+    assert!(report.to_string().contains("+ pattern follower (site.follower) tells"), "{report}");
+    // Whoever is not told that a pattern was stopped is said not to be.
+    assert!(cautions(&report).contains("pattern.stopped in lane-3: nobody is told of it"), "{}", cautions(&report));
+
+    let now = "2026-03-14T02:12:04Z".parse().unwrap();
+    let site = site::parse(Source::new("site.toml", site), now).unwrap();
+    let unknown = SHARING.replace("zones = [\"*\"]", "zones = [\"*\"]\nkinds = [\"site.folower\"]");
+    let problems = sharing::parse(Source::new("sharing.toml", unknown), &site).err().unwrap();
+    assert!(problems.0[0].contains("no pattern of the site file says \"site.folower\""), "{problems}");
+    assert!(problems.0[0].contains("did you mean `site.follower`?"), "{problems}");
+}
+
+#[test]
 fn credentials_are_looked_for_only_where_their_folder_is() {
     let mut report = said(&whole(), SHARING);
     let names: Vec<&str> = report.credentials.iter().map(|credential| credential.credential.as_str()).collect();

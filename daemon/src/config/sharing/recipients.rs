@@ -8,15 +8,16 @@ use super::{
 };
 use crate::config::{
     SiteFile,
-    document::{Named, Table},
+    document::{Named, Table, did_you_mean},
     findings::Findings,
     plan::{Address, Broker, TlsFiles, Upstream},
     values::Text,
     written::Word,
 };
 use quaywatch_schemas::{
-    FieldClass, RecipientId, Site, ZoneId,
-    policy::{Confirm, Recipient, Treatment},
+    FieldClass, PatternId, RecipientId, Site, ZoneId,
+    policy::{Confirm, KindPattern, Recipient, Treatment},
+    site::patterns::FAMILY,
 };
 use std::{collections::BTreeMap, ops::Range};
 use toml::Spanned;
@@ -47,6 +48,16 @@ pub(super) fn read(
         upstreams.insert(id, upstream);
     }
     (recipients, upstreams)
+}
+
+/// A kind of the patterns' own family is said by a pattern of the site.
+fn pattern_exists(kind: &Spanned<KindPattern>, site: &Site, findings: &mut Findings) {
+    let meant = kind.get_ref();
+    let kinds: Vec<String> = site.patterns.keys().map(PatternId::kind).collect();
+    if meant.0.starts_with(FAMILY) && !kinds.iter().any(|kind| meant.matches(kind)) {
+        let what = format!("no pattern of the site file says {:?}", meant.0);
+        findings.add(kind.span(), what, did_you_mean(&meant.0, kinds.iter().map(String::as_str)));
+    }
 }
 
 fn way(address: &Address) -> String {
@@ -87,6 +98,7 @@ fn recipient(
     let zones = need_list(zones, owner, "zones", "zones = [\"lane-3\"], or [\"*\"] for everywhere", findings);
     let zones = read_zones(zones, &site.site, findings);
     let kinds = findings.all(kinds).map(Spanned::into_inner).unwrap_or_default();
+    kinds.iter().for_each(|kind| pattern_exists(kind, &site.site, findings));
     let fields = findings.take(fields).map(|fields| read_fields(fields.into_inner(), findings)).unwrap_or_default();
     let help = "upstream = { mqtt = \"mqtts://HOST\", topic = \"qw/{site}/{recipient}\" } or { http = \"https://…\" }";
     let upstream = findings.need(upstream, owner, "upstream", help);

@@ -21,7 +21,7 @@ fn after_many(last: &str) -> (String, usize, usize) {
 }
 
 /// The text without the mark, and the line and column where it was.
-fn placed(text: &str) -> (String, usize, usize) {
+pub(super) fn placed(text: &str) -> (String, usize, usize) {
     let at = text.find(HERE).expect("a mark");
     let line = text[..at].matches('\n').count() + 1;
     let column = text[..at].chars().rev().take_while(|letter| *letter != '\n').count() + 1;
@@ -29,9 +29,9 @@ fn placed(text: &str) -> (String, usize, usize) {
 }
 
 /// One fault: where ([`HERE`]), what is said, what is to be done.
-type Case = (&'static str, &'static str, &'static str);
+pub(super) type Case = (&'static str, &'static str, &'static str);
 
-fn each_is_said_at_its_place(
+pub(super) fn each_is_said_at_its_place(
     cases: &[Case],
     said: impl Fn(&str) -> Vec<String>,
     build: impl Fn(&str) -> (String, usize, usize),

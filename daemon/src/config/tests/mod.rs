@@ -2,6 +2,7 @@
 
 mod faults;
 mod good;
+mod patterns;
 
 use super::{Problems, SharingFile, SiteFile, findings::Source, sharing, site};
 

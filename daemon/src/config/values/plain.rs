@@ -6,10 +6,10 @@ use crate::config::{
     written::{Fault, Value, Vocabulary, not},
 };
 use quaywatch_schemas::{
-    DomainId, FieldClass, GroupId, LineId, OrganisationId, Purpose, SensorId, SiteId, ZoneId,
+    DomainId, FieldClass, GroupId, LineId, OrganisationId, PatternId, Purpose, SensorId, SiteId, ZoneId,
     marking::Tlp,
     policy::{Confirm, KindPattern, Treatment},
-    site::{Clock, Direction, Role, Status, ZoneKind, rules::Mode},
+    site::{Clock, Direction, Role, Status, ZoneKind, patterns::FAMILY, rules::Mode},
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -188,9 +188,13 @@ impl Value for KindPattern {
 
     fn text(text: &str) -> Result<Self, Fault> {
         let pattern = Self(text.into());
-        let kinds = || quaywatch_fusion::rule_kinds().iter().map(|rule| rule.kind);
+        let kinds = || {
+            quaywatch_fusion::rule_kinds().iter().map(|rule| rule.kind).chain([quaywatch_fusion::PATTERN_STOPPED])
+        };
         let wild_inside = text.trim_end_matches('*').contains('*') || text.ends_with("**");
-        if !wild_inside && !text.is_empty() && kinds().any(|kind| pattern.matches(kind)) {
+        // Which patterns a site has is known where the site is: see `recipients.rs`.
+        let of_pattern = text.strip_prefix(FAMILY).is_some_and(|name| name == "*" || PatternId::new(name).is_ok());
+        if !wild_inside && !text.is_empty() && (of_pattern || kinds().any(|kind| pattern.matches(kind))) {
             return Ok(pattern);
         }
         let near = did_you_mean(text, kinds());
@@ -201,7 +205,7 @@ impl Value for KindPattern {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        texts(Self::EXPECTED, "^[a-z.-]+\\*?$")
+        texts(Self::EXPECTED, "^[a-z0-9.-]+\\*?$")
     }
 }
 
@@ -253,5 +257,7 @@ mod tests {
         assert!(KindPattern::text("gate.tailgate").unwrap_err().help.contains("gate.tailgating"));
         assert!(KindPattern::text("*.tailgating").is_err() && KindPattern::text("").is_err());
         assert!(KindPattern::text("*").is_ok());
+        assert!(KindPattern::text("site.follower").is_ok() && KindPattern::text("site.*").is_ok());
+        assert!(KindPattern::text("site.Follower").is_err() && KindPattern::text("site.").is_err());
     }
 }

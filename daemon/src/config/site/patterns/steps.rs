@@ -39,6 +39,9 @@ pub(super) struct Read {
     part: Part,
 }
 
+/// A step that may be missing, and where it is.
+pub(super) type Expected = (Expect, Part);
+
 /// How the steps belong together, and the steps.
 pub(super) fn shape(
     table: &mut Table<PatternTable>,
@@ -104,7 +107,7 @@ pub(super) fn without_expected(
     read: Vec<Read>,
     places: &mut Places,
     findings: &mut Findings,
-) -> Option<(Vec<Step>, Vec<(Expect, Part)>)> {
+) -> Option<(Vec<Step>, Vec<Expected>)> {
     let (mut steps, mut waiting, mut expected) = (Vec::new(), Vec::new(), Vec::new());
     let mut last: Option<u8> = None;
     let mut bounded = true;
@@ -223,7 +226,9 @@ fn step(written: Spanned<StepTable>, around: &Around<'_>, findings: &mut Finding
         above: table.above,
         below: table.below,
         clear: table.clear,
-        trend: (table.rises, table.falls, table.during),
+        rises: table.rises,
+        falls: table.falls,
+        during: table.during,
         min_p: table.min_p,
     };
     let says = wanted.says(role, &on, around, &mut part, findings)?;
@@ -268,7 +273,9 @@ fn expectation(
         above: table.above,
         below: table.below,
         clear: table.clear,
-        trend: (None, None, None),
+        rises: None,
+        falls: None,
+        during: None,
         min_p: table.min_p,
     };
     let says = wanted.says(role, &on, around, &mut part, findings)?;
@@ -395,7 +402,9 @@ struct Wanted {
     above: Option<Written<Amount>>,
     below: Option<Written<Amount>>,
     clear: Option<Written<Amount>>,
-    trend: (Option<Written<Amount>>, Option<Written<Amount>>, Option<Written<Time>>),
+    rises: Option<Written<Amount>>,
+    falls: Option<Written<Amount>>,
+    during: Option<Written<Time>>,
     min_p: Option<Written<Share>>,
 }
 
@@ -413,9 +422,8 @@ impl Wanted {
         let people = part.take("people", self.people, findings);
         let (above, below) = (part.spanned("above", self.above, findings), part.spanned("below", self.below, findings));
         let clear = part.spanned("clear", self.clear, findings);
-        let (rises, falls, during) = self.trend;
-        let (rises, falls) = (part.spanned("rises", rises, findings), part.spanned("falls", falls, findings));
-        let during = part.take("during", during, findings).map(|Time(time)| time);
+        let (rises, falls) = (part.spanned("rises", self.rises, findings), part.spanned("falls", self.falls, findings));
+        let during = part.take("during", self.during, findings).map(|Time(time)| time);
         let min_p = part.take("min_p", self.min_p, findings).map(|Share(share)| share);
         let ways = [is.is_some(), people.is_some(), above.is_some(), below.is_some(), rises.is_some(), falls.is_some()];
         if ways.into_iter().filter(|way| *way).count() > 1 {
