@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 /// How late a word may come, in nanoseconds: half a second more than what FUSION's data shows of cameras behind a busy
 /// switch.
 const HORIZON: i64 = 5_000_000_000;
-/// A scene of this many tracks is copied after every word; larger ones, or where words come faster than scenes can be kept,
-/// this many nanoseconds apart at least: a copy costs a tenth of a word, but the room has its bound.
+/// Scenes of up to this many tracks are copied before every word, larger ones, or where words come faster than scenes can be
+/// kept, this many nanoseconds apart at least. A copy costs a tenth of a word, but the room has its bound.
 const SMALL: usize = 64;
 const APART: i64 = 400_000_000;
 /// The base is moved by this much at least, in nanoseconds.

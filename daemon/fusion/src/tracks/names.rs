@@ -7,7 +7,7 @@
 use super::{
     geometry::{Point, Polygon},
     measure::CLASSES,
-    scene::{Born, Track},
+    scene::{Born, Track, Witness},
     view::Watcher,
 };
 use crate::bounds::NAMED_TRACKS;
@@ -83,6 +83,8 @@ pub(crate) struct Around<'a> {
 
 /// How often zones are told, in nanoseconds.
 const LOOK: i64 = 500_000_000;
+/// How often where no zone listens: only to know where tracks were that are lost.
+const LOOK_ALONE: i64 = 2_000_000_000;
 /// A lost track's name is kept for so long, in nanoseconds: a person behind a container stack comes out again by then.
 const FOUND_WITHIN: i64 = 10_000_000_000;
 /// How far from where it would be it may be found: this many metres, and this many more per second of not being seen.
@@ -127,7 +129,8 @@ impl Names {
             };
             tracks[index].number = number;
         }
-        if now - self.looked >= LOOK {
+        let every = if around.zones.is_empty() { LOOK_ALONE } else { LOOK };
+        if now - self.looked >= every {
             self.looked = now;
             self.tell(tracks, now, around, events);
         }
@@ -265,7 +268,7 @@ impl Named {
     ) {
         let Some((zone, _)) = around.zones.get(usize::from(zone)) else { return };
         let track = &self.track;
-        let witnesses = track.witnesses.iter().flatten().filter_map(|witness| {
+        let witnesses = track.witnesses.iter().filter(|witness| **witness != Witness::NONE).filter_map(|witness| {
             let watcher = around.watchers.get(usize::from(witness.sensor))?;
             Some((watcher.id.clone(), Position(witness.record)))
         });
@@ -290,6 +293,12 @@ pub(crate) fn classes(track: &Track) -> [(ObjectClass, f64); CLASSES] {
     const ALL: [ObjectClass; CLASSES] =
         [ObjectClass::Person, ObjectClass::Vehicle, ObjectClass::Vessel, ObjectClass::Other];
     let mut each = core::array::from_fn(|i| (ALL[i], track.classes[i]));
-    each.sort_by(|a: &(ObjectClass, f64), b| b.1.total_cmp(&a.1));
+    for last in 1..CLASSES {
+        for i in (0..last).rev() {
+            if each[i + 1].1 > each[i].1 {
+                each.swap(i, i + 1);
+            }
+        }
+    }
     each
 }

@@ -42,8 +42,8 @@ pub(crate) struct Track {
     /// Its name where it is shown. Follows from where it began, and is looked up again where it is zero.
     #[serde(skip)]
     pub(crate) number: u64,
-    /// The newest record of each sensor that showed it, oldest first; none where there were fewer.
-    pub(crate) witnesses: [Option<Witness>; SENSORS_PER_TRACK],
+    /// The newest record of each sensor that showed it, oldest first; [`Witness::NONE`] where there were fewer.
+    pub(crate) witnesses: [Witness; SENSORS_PER_TRACK],
     /// The vessel's name and when it last spoke.
     pub(crate) vessel: Option<(u32, i64)>,
 }
@@ -62,6 +62,11 @@ pub(crate) struct Witness {
     /// The sensor's place among the watchers.
     pub(crate) sensor: u16,
     pub(crate) record: u64,
+}
+
+impl Witness {
+    /// No record. Never a sensor: there are not so many.
+    pub(crate) const NONE: Self = Self { sensor: u16::MAX, record: 0 };
 }
 
 /// A measurement that no track explains.
@@ -131,6 +136,8 @@ const SPEEDS: [(f64, f64); 2] = [(3.0, 0.9), (10.0, 0.1)];
 const FOUND_TURNING: f64 = 0.5;
 /// Gate, as squared Mahalanobis distance: 1 in 3,000 measurements of a thing falls outside.
 const GATE: f64 = 16.0;
+/// The same between a seed and a second measurement, of which there are many.
+const SEED_GATE: f64 = 9.0;
 /// A track is confirmed from this probability on, after two measurements at least.
 const CONFIRMED: f64 = 0.8;
 /// Below this it is forgotten: four misses of a radar that sees nine of ten.
@@ -232,7 +239,8 @@ impl Scene {
                 let seconds = seconds(entry.at - seed.born.at);
                 let spread = SPEEDS[1].0 * SPEEDS[1].0 * seconds * seconds;
                 let (dx, dy) = (measurement.at[0] - seed.measured.at[0], measurement.at[1] - seed.measured.at[1]);
-                if dx * dx + dy * dy > GATE * (spread + 30.0) {
+                let (a, b) = (&seed.measured.cov, &measurement.cov);
+                if dx * dx + dy * dy > SEED_GATE * (spread + a[0] + a[2] + b[0] + b[2]) {
                     continue;
                 }
                 let Some((likelihood, _)) = seed.leads_to(measurement, seconds) else { continue };
@@ -328,7 +336,7 @@ impl Scene {
                     let innovation = model.innovation(measured);
                     // Its word and its echo far apart: the name stays, the place is the echo's.
                     if innovation.squared < GATE {
-                        model.update(&innovation.s, &innovation.e, 1.0, &[0.0; 3]);
+                        model.update(&innovation, &innovation.e, 1.0, &[0.0; 3]);
                     }
                 }
                 track.existence = 1.0 - (1.0 - track.existence) * 0.01;
@@ -422,7 +430,7 @@ impl Seed {
             let mut one = Motion::at(&self.measured, speed).models[0];
             one.predict(seconds, FOUND_TURNING);
             let innovation = one.innovation(measured);
-            if innovation.squared <= GATE {
+            if innovation.squared <= SEED_GATE {
                 let likelihood = share * innovation.likelihood();
                 all += likelihood;
                 if likelihood > best.0 {
@@ -443,7 +451,7 @@ impl Track {
         for model in &mut motion.models {
             model.predict(seconds, FOUND_TURNING);
             let innovation = model.innovation(measured);
-            model.update(&innovation.s, &innovation.e, 1.0, &[0.0; 3]);
+            model.update(&innovation, &innovation.e, 1.0, &[0.0; 3]);
         }
         let mut track = Self {
             born: seed.born,
@@ -458,7 +466,7 @@ impl Track {
             seen: entry.at,
             hits: 1,
             number: 0,
-            witnesses: [None; SENSORS_PER_TRACK],
+            witnesses: [Witness::NONE; SENSORS_PER_TRACK],
             vessel: None,
         };
         track.witness(Witness { sensor: seed.born.sensor, record: seed.record });
@@ -487,14 +495,18 @@ impl Track {
     /// Weighs the measurements in its gate; they are sorted along x.
     fn gate(&self, measured: &[Measurement], per_density: f64, desk: &mut Desk) {
         let turning = self.motion.turning;
-        let (_, [xx, ..]) = self.motion.models[1].position();
-        let (a, b) = (self.motion.models[0].mean[0], self.motion.models[1].mean[0]);
-        // 16 m² more than a measurement of 4 m would add; beyond that the exact test decides.
-        let reach = libm::sqrt(GATE * (xx + 30.0));
-        let first = measured.partition_point(|one| one.at[0] < a.min(b) - reach);
+        let [steadily, turned] = &self.motion.models;
+        let (a, b) = (steadily.mean[0].min(turned.mean[0]), steadily.mean[0].max(turned.mean[0]));
+        let (c, d) = (steadily.mean[1].min(turned.mean[1]), steadily.mean[1].max(turned.mean[1]));
+        // Room for a measurement as bad as 5 m; beyond that the exact test decides.
+        let reach = libm::sqrt(GATE * (turned.cov[0].max(turned.cov[4]) + 25.0));
+        let first = measured.partition_point(|one| one.at[0] < a - reach);
         for (index, one) in measured.iter().enumerate().skip(first) {
-            if one.at[0] > a.max(b) + reach {
+            if one.at[0] > b + reach {
                 break;
+            }
+            if one.at[1] < c - reach || one.at[1] > d + reach {
+                continue;
             }
             let innovations = [self.motion.models[0].innovation(one), self.motion.models[1].innovation(one)];
             if innovations[0].squared > GATE && innovations[1].squared > GATE {
@@ -532,7 +544,7 @@ impl Track {
             for (model, share) in shares.iter_mut().enumerate() {
                 let mut seen = 0.0;
                 let (mut mean, mut square) = ([0.0; 2], [0.0; 3]);
-                let (mut best, mut s) = (0.0, [1.0, 0.0, 1.0]);
+                let (mut most, mut best) = (0.0, None);
                 for (pair, each) in pairs.iter().zip(likelihoods) {
                     let all = (1.0 - turning) * each[0].1 + turning * each[1].1;
                     let (innovation, likelihood) = &each[model];
@@ -541,17 +553,17 @@ impl Track {
                     seen += weight;
                     mean = [mean[0] + weight * x, mean[1] + weight * y];
                     square = [square[0] + weight * x * x, square[1] + weight * x * y, square[2] + weight * y * y];
-                    if weight > best {
-                        (best, s) = (weight, innovation.s);
+                    if weight > most {
+                        (most, best) = (weight, Some(innovation));
                     }
                 }
                 let all = unseen + seen;
                 *share = all;
-                if seen > 1e-9 {
+                if let Some(best) = best.filter(|_| seen > 1e-9) {
                     let e = [mean[0] / all, mean[1] / all];
                     let spread =
                         [square[0] / all - e[0] * e[0], square[1] / all - e[0] * e[1], square[2] / all - e[1] * e[1]];
-                    self.motion.models[model].update(&s, &e, seen / all, &spread);
+                    self.motion.models[model].update(best, &e, seen / all, &spread);
                 }
             }
             let (steady, turned) = ((1.0 - turning) * shares[0], turning * shares[1]);
@@ -599,10 +611,10 @@ impl Track {
 
     /// The newest record takes the place of the same sensor's last, or of the oldest.
     fn witness(&mut self, witness: Witness) {
-        let same = |one: &Option<Witness>| one.is_none_or(|one| one.sensor == witness.sensor);
+        let same = |one: &Witness| *one == Witness::NONE || one.sensor == witness.sensor;
         let place = self.witnesses.iter().rposition(same).unwrap_or(0);
         self.witnesses[place..].rotate_left(1);
-        self.witnesses[SENSORS_PER_TRACK - 1] = Some(witness);
+        self.witnesses[SENSORS_PER_TRACK - 1] = witness;
     }
 
     /// Works out what others look at.
