@@ -5,6 +5,8 @@
 //! nothing about who is told.
 
 mod conditions;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     evidence::{Draft, logit, situation},
