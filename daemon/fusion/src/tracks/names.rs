@@ -7,7 +7,7 @@
 use super::{
     geometry::{Point, Polygon},
     measure::CLASSES,
-    scene::{Born, Track, Witness},
+    track::{Born, Track, Witness},
     view::Watcher,
 };
 use crate::bounds::NAMED_TRACKS;
@@ -66,6 +66,7 @@ pub(crate) struct Names {
 /// A track that has a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Named {
+    number: u64,
     track: Track,
     /// Zones it is in, by their place in the list, and since when.
     inside: Vec<(u16, i64)>,
@@ -158,8 +159,10 @@ impl Names {
                 named.lost = false;
             }
             None => {
-                self.named
-                    .insert(number, Named { track: *track, inside: Vec::new(), looked: i64::MIN / 2, lost: false });
+                self.named.insert(
+                    number,
+                    Named { number, track: *track, inside: Vec::new(), looked: i64::MIN / 2, lost: false },
+                );
             }
         }
         self.of.insert(track.born, number);
@@ -187,16 +190,16 @@ impl Names {
             named.track = *track;
             named.looked = now;
             if track.existence >= super::SHOWN {
-                named.tell(track.number, before, now, around, events);
+                named.tell(before, now, around, events);
             }
         }
         let Self { named, of, .. } = self;
-        named.retain(|number, named| {
+        named.retain(|_, named| {
             let kept = !named.lost || now - named.track.seen <= FOUND_WITHIN;
             if !kept {
                 of.remove(&named.track.born);
                 for (zone, since) in &named.inside {
-                    named.event(*number, *zone, TrackChange::Lost, *since, named.track.seen, around, events);
+                    named.event(*zone, TrackChange::Lost, *since, named.track.seen, around, events);
                 }
             }
             kept
@@ -217,14 +220,7 @@ impl Names {
 
 impl Named {
     /// Says which zones it came into, is in, and left. `before` is where it was at the last look.
-    fn tell(
-        &mut self,
-        number: u64,
-        before: Option<Point>,
-        now: i64,
-        around: &Around<'_>,
-        events: &mut Vec<(ZoneId, TrackEvent)>,
-    ) {
+    fn tell(&mut self, before: Option<Point>, now: i64, around: &Around<'_>, events: &mut Vec<(ZoneId, TrackEvent)>) {
         let place = self.track.place(now);
         for (index, (_, outline)) in around.zones.iter().enumerate() {
             let zone = index as u16;
@@ -232,14 +228,14 @@ impl Named {
             match was {
                 None if outline.contains(place) => {
                     self.inside.push((zone, now));
-                    self.event(number, zone, TrackChange::Entered, now, now, around, events);
+                    self.event(zone, TrackChange::Entered, now, now, around, events);
                 }
                 // Fast through a narrow zone: it was in it between two looks.
                 None if before
                     .is_some_and(|before| outline.is_crossed_by(before, place) && !outline.contains(before)) =>
                 {
-                    self.event(number, zone, TrackChange::Entered, now, now, around, events);
-                    self.event(number, zone, TrackChange::Left, now, now, around, events);
+                    self.event(zone, TrackChange::Entered, now, now, around, events);
+                    self.event(zone, TrackChange::Left, now, now, around, events);
                 }
                 None => {}
                 Some(at) => {
@@ -249,16 +245,14 @@ impl Named {
                         self.inside.remove(at);
                     }
                     let change = if left { TrackChange::Left } else { TrackChange::Still };
-                    self.event(number, zone, change, since, now, around, events);
+                    self.event(zone, change, since, now, around, events);
                 }
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn event(
         &self,
-        number: u64,
         zone: u16,
         change: TrackChange,
         since: i64,
@@ -274,7 +268,7 @@ impl Named {
         });
         let wall = |at: i64| WallTime(at.saturating_add(around.wall_ahead));
         let sighting = Sighting {
-            number,
+            number: self.number,
             at: wall(at),
             since: wall(since),
             place: track.place(at),
