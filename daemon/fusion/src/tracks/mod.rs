@@ -162,7 +162,7 @@ impl Tracker {
             Taken::Repeated => self.counts.repeated += 1,
         }
         let around = names::Around { watchers: &self.watchers, zones: &self.zones, wall_ahead: self.wall_ahead };
-        self.names.look(&mut self.history.now.tracks, self.latest, &around, events);
+        self.names.look(&mut self.history.now, self.latest, &around, events);
     }
 
     /// Tracks that are likely there, where they are at a time, in the order they were named.

@@ -7,6 +7,7 @@
 use super::{
     geometry::{Point, Polygon},
     measure::CLASSES,
+    scene::Scene,
     track::{Born, Track, Witness},
     view::Watcher,
 };
@@ -107,13 +108,15 @@ impl Names {
     /// Names what was confirmed, and from time to time says what that means for zones.
     pub(crate) fn look(
         &mut self,
-        tracks: &mut [Track],
+        scene: &mut Scene,
         now: i64,
         around: &Around<'_>,
         events: &mut Vec<(ZoneId, TrackEvent)>,
     ) {
+        let tracks = &mut scene.tracks;
         let mut marked = false;
-        for index in 0..tracks.len() {
+        let unnamed = core::mem::take(&mut scene.unnamed);
+        for index in 0..if unnamed { tracks.len() } else { 0 } {
             let track = &tracks[index];
             if !track.confirmed || track.number > 0 {
                 continue;

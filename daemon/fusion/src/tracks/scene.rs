@@ -13,7 +13,7 @@ use super::{
     history::{Entry, What},
     measure::{CLASSES, Measurement},
     motion::Innovation,
-    track::{Born, GATE, SEED_GATE, SPEEDS, Seed, Track, seconds},
+    track::{Born, FORGOTTEN_TENTATIVE, GATE, SEED_GATE, SPEEDS, Seed, Track, seconds},
     view::{Watcher, WatcherKind},
 };
 use crate::bounds::{SEEDS, TRACKS};
@@ -34,9 +34,13 @@ struct Contact {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scene {
     pub(crate) tracks: Vec<Track>,
+    /// Sorted along x.
     seeds: Vec<Seed>,
     contacts: Vec<Contact>,
     tended: i64,
+    /// Whether a confirmed track may still lack its name.
+    #[serde(skip, default = "yes")]
+    pub(crate) unnamed: bool,
     /// How many tracks were let go at the bound.
     pub(crate) let_go: u64,
 }
@@ -68,13 +72,11 @@ const VESSEL_STAYS: i64 = 360_000_000_000;
 const UNDISCOVERED: f64 = 2e-6;
 /// The same beside a confirmed track: a second echo of the same thing is likelier than a second thing.
 const BESIDE_A_TRACK: f64 = 0.2;
-/// Below this it is forgotten: four misses of a radar that sees nine of ten.
-const FORGOTTEN: f64 = 0.002;
-const FORGOTTEN_TENTATIVE: f64 = 0.05;
-/// A place known no better than this, in metres, is no place.
-const LOST_SD: f64 = 25.0;
 /// Seeds are matched with what comes within this time, in nanoseconds.
 const SEED_LIVES: i64 = 2_500_000_000;
+/// How far apart along x a seed and its match can be, in metres: three standard deviations of the fastest for as long as a seed
+/// lives.
+const SEED_REACH: f64 = 80.0;
 /// A seed of lower odds than this could not become a track with the best second measurement: a radar that sees nine of ten has
 /// missed it twice.
 const HOPELESS: f64 = 5e-4;
@@ -98,6 +100,7 @@ impl Scene {
         self.seeds.clone_from(&other.seeds);
         self.contacts.clone_from(&other.contacts);
         self.tended = other.tended;
+        self.unnamed = other.unnamed;
         self.let_go = other.let_go;
     }
 
@@ -141,7 +144,7 @@ impl Scene {
             track.gate(measured, watcher.detection / noise, desk);
         }
         desk.association.solve();
-        let mut pair = 0;
+        let (mut pair, mut gone) = (0, false);
         for (candidate, Candidate { track, detection }) in desk.candidates.iter().enumerate() {
             let (missed, pairs) = desk.association.of(candidate);
             let likelihoods = &desk.likelihoods[pair..pair + pairs.len()];
@@ -150,9 +153,13 @@ impl Scene {
             let before = 1.0 - track.existence * detection;
             let unseen = missed * track.existence * (1.0 - detection) / before;
             track.update(unseen, pairs, likelihoods, measured, entry);
+            self.unnamed |= track.confirmed && track.number == 0;
+            gone |= !track.is_believed();
         }
         self.discover(entry, measured, watcher, noise, desk);
-        self.prune();
+        if gone || self.tracks.len() > TRACKS {
+            self.prune();
+        }
     }
 
     /// What no track explains: matched with seeds, or sown.
@@ -163,7 +170,11 @@ impl Scene {
             if free < 0.1 {
                 continue;
             }
-            for (seed_index, seed) in self.seeds.iter().enumerate() {
+            let first = self.seeds.partition_point(|seed| seed.measured.at[0] < measurement.at[0] - SEED_REACH);
+            for (seed_index, seed) in self.seeds.iter().enumerate().skip(first) {
+                if seed.measured.at[0] > measurement.at[0] + SEED_REACH {
+                    break;
+                }
                 let seconds = seconds(entry.at - seed.born.at);
                 let spread = SPEEDS[1].0 * SPEEDS[1].0 * seconds * seconds;
                 let (dx, dy) = (measurement.at[0] - seed.measured.at[0], measurement.at[1] - seed.measured.at[1]);
@@ -206,7 +217,7 @@ impl Scene {
                 continue;
             }
             if self.seeds.len() == SEEDS {
-                self.seeds.remove(0);
+                break;
             }
             let beside = if desk.shadowed[index] { BESIDE_A_TRACK } else { 1.0 };
             self.seeds.push(Seed {
@@ -216,6 +227,7 @@ impl Scene {
                 record: entry.record,
             });
         }
+        self.seeds.sort_by(|a, b| a.measured.at[0].total_cmp(&b.measured.at[0]).then(a.born.cmp(&b.born)));
     }
 
     /// A presence sensor's contact: a hit is likelier where something is, and silence where nothing is.
@@ -287,6 +299,7 @@ impl Scene {
                 }
                 track.settle();
                 self.tracks.push(track);
+                self.unnamed = true;
                 self.prune();
             }
         }
@@ -332,10 +345,7 @@ impl Scene {
 
     /// Lets go what is no longer believed, and at the bound what is least believed.
     fn prune(&mut self) {
-        self.tracks.retain(|track| {
-            let least = if track.confirmed { FORGOTTEN } else { FORGOTTEN_TENTATIVE };
-            track.existence >= least && track.sd <= LOST_SD
-        });
+        self.tracks.retain(Track::is_believed);
         while self.tracks.len() > TRACKS {
             let worth = |track: &Track| (track.confirmed, track.existence);
             let least = self.tracks.iter().enumerate().min_by(|(_, a), (_, b)| {
@@ -347,6 +357,10 @@ impl Scene {
             self.let_go += 1;
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Whether something was measured beside a place; the measurements are sorted along x.

@@ -87,6 +87,11 @@ pub(super) const GATE: f64 = 16.0;
 pub(super) const SEED_GATE: f64 = 9.0;
 /// A track is confirmed from this probability on, after two measurements at least.
 const CONFIRMED: f64 = 0.8;
+/// Below this it is forgotten: four misses of a radar that sees nine of ten.
+const FORGOTTEN: f64 = 0.002;
+pub(super) const FORGOTTEN_TENTATIVE: f64 = 0.05;
+/// A place known no better than this, in metres, is no place.
+const LOST_SD: f64 = 25.0;
 
 impl Seed {
     /// How likely a thing that made the seed makes this measurement so many seconds later, per m², and the speed that explains
@@ -142,6 +147,12 @@ impl Track {
         track.note(entry);
         track.settle();
         track
+    }
+
+    /// Whether it is still worth following.
+    pub(super) fn is_believed(&self) -> bool {
+        let least = if self.confirmed { FORGOTTEN } else { FORGOTTEN_TENTATIVE };
+        self.existence >= least && self.sd <= LOST_SD
     }
 
     /// Where it is at another time, going on as it does.
