@@ -129,12 +129,13 @@ impl Scene {
         desk.shadowed.clear();
         desk.shadowed.resize(measured.len(), false);
         let noise = watcher.false_alarms + UNDISCOVERED;
+        let around = around(measured);
         for (index, track) in self.tracks.iter_mut().enumerate() {
             let seconds = seconds(entry.at - track.at);
             let place = (track.mean[0] + seconds * track.mean[2], track.mean[1] + seconds * track.mean[3]);
             let seen = watcher.sees(place, track.sd + seconds * track.speed_sd);
             // Nobody measures a view so well that it could not have seen something beside it.
-            if seen < 1e-3 && !is_beside(measured, place) {
+            if seen < 1e-3 && !is_beside(measured, around, place) {
                 continue;
             }
             track.predict(entry.at);
@@ -363,8 +364,20 @@ fn yes() -> bool {
     true
 }
 
+/// The box around everything that was measured, and what may be of a track out of view; `None` if there is nothing.
+fn around(measured: &[Measurement]) -> Option<(Point, Point)> {
+    let (first, last) = (measured.first()?, measured.last()?);
+    let all = measured.iter().map(|one| one.at[1]);
+    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+    Some(((first.at[0] - BESIDE, low - BESIDE), (last.at[0] + BESIDE, high + BESIDE)))
+}
+
 /// Whether something was measured beside a place; the measurements are sorted along x.
-fn is_beside(measured: &[Measurement], (x, y): Point) -> bool {
+fn is_beside(measured: &[Measurement], around: Option<(Point, Point)>, (x, y): Point) -> bool {
+    let Some((low, high)) = around else { return false };
+    if x < low.0 || x > high.0 || y < low.1 || y > high.1 {
+        return false;
+    }
     let first = measured.partition_point(|one| one.at[0] < x - BESIDE);
     let mut near = measured[first..].iter().take_while(|one| one.at[0] <= x + BESIDE);
     near.any(|one| libm::fabs(one.at[1] - y) <= BESIDE)
