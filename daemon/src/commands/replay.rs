@@ -111,7 +111,8 @@ impl Replay {
     /// The log as another site file would have decided it.
     fn with_another(&self, other: Site, name: &str) -> Done {
         let log = ledger::read_log(&self.state.folder)?;
-        let (mut engine, mut changed) = (Engine::new(log.situation_key()), Engine::new(log.situation_key()));
+        let engine = || Engine::new(log.situation_key()).with_guards(&CEL);
+        let (mut engine, mut changed) = (engine(), engine());
         let (mut recorded, mut instead) = (Run::default(), Run::default());
         let mut read = Read::default();
         let mut heard: BTreeMap<SensorId, u64> = BTreeMap::new();

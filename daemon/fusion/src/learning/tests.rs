@@ -46,6 +46,7 @@ fn site() -> Site {
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
         grid: None,
+        patterns: Default::default(),
     }
 }
 

@@ -110,8 +110,8 @@ fn steps_follow_each_other_within_their_times_and_the_end_of_a_time_is_still_wit
     let within = |step: Step, time| Step { within: Some(seconds(time)), ..step };
     let plan = plan(parts(vec![step("s0"), within(step("s1"), 10)]));
     assert_eq!(run(&plan, &[(0, 0), (10, 1)]).0, [10]);
-    assert_eq!(run(&plan, &[(0, 0), (11, 1)]).0, []);
-    assert_eq!(run(&plan, &[(0, 1), (5, 0)]).0, [], "the wrong way round");
+    assert!(run(&plan, &[(0, 0), (11, 1)]).0.is_empty());
+    assert!(run(&plan, &[(0, 1), (5, 0)]).0.is_empty(), "the wrong way round");
     assert_eq!(run(&plan, &[(0, 0), (9, 0), (15, 1)]).0, [15], "a later beginning counts too");
     assert_eq!(run(&plan, &[(0, 0), (1, 0), (2, 1), (3, 1)]).0, [2], "one match uses up all that began before its end");
 }
@@ -134,11 +134,11 @@ fn at_the_bound_the_oldest_beginning_goes_and_is_counted() {
 fn what_must_not_be_seen_ends_a_beginning_between_its_steps_and_not_elsewhere() {
     let between = plan(parts(vec![step("s0"), absent("s1"), step("s2")]));
     assert_eq!(run(&between, &[(0, 0), (5, 2)]).0, [5]);
-    assert_eq!(run(&between, &[(0, 0), (3, 1), (5, 2)]).0, []);
+    assert!(run(&between, &[(0, 0), (3, 1), (5, 2)]).0.is_empty());
     assert_eq!(run(&between, &[(0, 1), (1, 0), (5, 2), (6, 1)]).0, [5]);
     let after = plan(parts(vec![step("s0"), Step { within: Some(seconds(15)), ..absent("s1") }]));
     assert_eq!(run(&after, &[(0, 0)]).0, [15], "decided when its time is over");
-    assert_eq!(run(&after, &[(0, 0), (15, 1)]).0, [], "at the very end is still seen");
+    assert!(run(&after, &[(0, 0), (15, 1)]).0.is_empty(), "at the very end is still seen");
     assert_eq!(run(&after, &[(0, 0), (16, 1)]).0, [15]);
 }
 
@@ -150,10 +150,10 @@ fn counts_slide_over_their_window_and_a_most_is_a_most() {
     assert_eq!(run(&three, &[(0, 0), (8, 0), (12, 0), (16, 0)]).0, [16], "the first is too long ago");
     let two_or_three = plan(parts(vec![counted(2, Some(3), 10)]));
     assert_eq!(run(&two_or_three, &[(0, 0), (1, 0)]).0, [11], "more may come until its time is over");
-    assert_eq!(run(&two_or_three, &[(0, 0), (1, 0), (2, 0), (3, 0)]).0, [], "four are too many");
+    assert!(run(&two_or_three, &[(0, 0), (1, 0), (2, 0), (3, 0)]).0.is_empty(), "four are too many");
     let then = plan(parts(vec![step("s1"), counted(2, None, 10)]));
     assert_eq!(run(&then, &[(0, 1), (5, 0), (9, 0)]).0, [9]);
-    assert_eq!(run(&then, &[(0, 1), (5, 0), (11, 0)]).0, [], "twice, but not in time");
+    assert!(run(&then, &[(0, 1), (5, 0), (11, 0)]).0.is_empty(), "twice, but not in time");
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn n_of_m_counts_what_does_not_fail_together() {
         plan(Parts { shape, within: seconds(10), ..parts(vec![step("s0"), step("s1"), step("s2")]) })
     };
     assert_eq!(run(&of(2, false), &[(0, 2), (4, 0)]).0, [4]);
-    assert_eq!(run(&of(2, false), &[(0, 2), (4, 2)]).0, [], "the same twice is one");
-    assert_eq!(run(&of(2, true), &[(0, 2), (11, 0)]).0, [], "too far apart");
+    assert!(run(&of(2, false), &[(0, 2), (4, 2)]).0.is_empty(), "the same twice is one");
+    assert!(run(&of(2, true), &[(0, 2), (11, 0)]).0.is_empty(), "too far apart");
     assert_eq!(run(&of(3, true), &[(0, 2), (4, 0), (8, 1)]).0, [8]);
 }
 
@@ -247,7 +247,12 @@ fn site(patterns: Vec<(&str, Parts)>) -> Site {
 
 fn stamp(millis: i64, position: u64) -> Stamp {
     let nanos = 1_000_000_000_000 + millis * 1_000_000;
-    Stamp { position: Position(position), gateway: GatewayTime(nanos as u64), wall: WallTime(nanos), ..Stamp::default() }
+    Stamp {
+        position: Position(position),
+        gateway: GatewayTime(nanos as u64),
+        wall: WallTime(nanos),
+        ..Stamp::default()
+    }
 }
 
 /// Feeds records (milliseconds, sensor, on, how late the word is) to an engine, and lets time pass until nothing can happen.
@@ -258,7 +263,9 @@ fn feed(engine: &mut Engine, records: &[(i64, usize, bool, i64)]) -> Vec<Situati
         let mut observation = Observation::live(sensor, Reading::Contact(*on));
         let claimed = stamp(millis - late, 0).wall;
         observation.observed_at = Some(SourceTime { at: claimed, uncertainty_ms: 0 });
-        said.extend(engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }));
+        said.extend(
+            engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }),
+        );
     }
     said.extend(engine.advance(&stamp(100_000_000, 10_000)));
     said
@@ -323,7 +330,11 @@ fn a_pattern_that_costs_too_much_is_stopped_and_the_others_go_on() {
     let kinds = |kind: &str| said.iter().filter(|it| it.kind == kind && it.phase == Phase::Opened).count();
     assert_eq!((kinds("site.cheap"), kinds("pattern.stopped")), (2, 1), "{said:?}");
     let stopped = said.iter().find(|it| it.kind == "pattern.stopped").unwrap();
-    assert!(format!("{:?}", stopped.facts).contains(&format!("{STEPS_PER_RECORD} are the most")), "{:?}", stopped.facts);
+    assert!(
+        format!("{:?}", stopped.facts).contains(&format!("{STEPS_PER_RECORD} are the most")),
+        "{:?}",
+        stopped.facts
+    );
     // What it had said is closed: nobody would hear of it again.
     let costly: Vec<Phase> = said.iter().filter(|it| it.kind == "site.costly").map(|it| it.phase).collect();
     assert!(costly.is_empty() || costly.last() == Some(&Phase::Closed), "{costly:?}");
@@ -351,7 +362,9 @@ fn feed_until(engine: &mut Engine, records: &[(i64, usize, bool, i64)], until: i
     let mut said = Vec::new();
     for (position, (millis, sensor, on, _)) in (10..).zip(records) {
         let observation = Observation::live(SensorId::new(SENSORS[*sensor]).unwrap(), Reading::Contact(*on));
-        said.extend(engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }));
+        said.extend(
+            engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }),
+        );
     }
     said.extend(engine.advance(&stamp(until, 400)));
     said
@@ -392,13 +405,26 @@ fn every_shape() -> Vec<(&'static str, Parts)> {
         ("lasts", parts(vec![lasts("s0")])),
         ("lasts-then", parts(vec![lasts("s0"), step("s1")])),
         ("to-next", Parts { skip: Skip::ToNext, ..parts(vec![step("s0"), step("s0"), step("s1")]) }),
-        ("keyed", Parts { key: Key::Sensor, ..parts(vec![Step { on: Source::Role { role: Role::Door, zone: None }, ..counted(3, None) }]) }),
+        (
+            "keyed",
+            Parts {
+                key: Key::Sensor,
+                ..parts(vec![Step { on: Source::Role { role: Role::Door, zone: None }, ..counted(3, None) }])
+            },
+        ),
         ("of", Parts { shape: of(2, false), within: seconds(6), ..parts(vec![step("s0"), step("s1"), absent("s3")]) }),
-        ("independent", Parts { shape: of(2, true), within: seconds(6), ..parts(vec![step("s0"), step("s1"), step("s2")]) }),
+        (
+            "independent",
+            Parts { shape: of(2, true), within: seconds(6), ..parts(vec![step("s0"), step("s1"), step("s2")]) },
+        ),
         (
             "expected",
             Parts {
-                expect: vec![expect(Span::Throughout), expect(Span::After(0, seconds(4))), expect(Span::Before(1, seconds(4)))],
+                expect: vec![
+                    expect(Span::Throughout),
+                    expect(Span::After(0, seconds(4))),
+                    expect(Span::Before(1, seconds(4))),
+                ],
                 ..parts(vec![step("s0"), step("s1")])
             },
         ),

@@ -82,6 +82,7 @@ fn site() -> Site {
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
         grid: Some(Grid { latitude: 51.95, longitude: 4.05, x_axis_deg: 90.0 }),
+        patterns: Default::default(),
     }
 }
 
@@ -301,11 +302,9 @@ fn a_vessels_own_word_names_the_echo_it_fits() {
     // 100 m east and 200 m north of the origin: 1.4556 mdeg of longitude, 1.7976 mdeg of latitude there.
     let word = |north: f64| {
         Reading::Cooperative(Cooperative {
-            mmsi: 244_123_456,
-            latitude: finite(51.95 + north),
-            longitude: finite(4.05 + 0.001_455_6),
             speed: Some(finite(3.0)),
             course: Some(finite(90.0)),
+            ..Cooperative::at(244_123_456, finite(51.95 + north), finite(4.05 + 0.001_455_6))
         })
     };
     for second in 0..4 {
@@ -460,11 +459,8 @@ proptest! {
             let reading = match *sensor {
                 2 => Reading::Contact(detections.len() % 2 == 0),
                 3 => Reading::Cooperative(Cooperative {
-                    mmsi: detections.len() as u32,
-                    latitude: finite(51.95),
-                    longitude: finite(4.05),
                     speed: Some(finite(*back)),
-                    course: None,
+                    ..Cooperative::at(detections.len() as u32, finite(51.95), finite(4.05))
                 }),
                 _ => Reading::Frame(Frame { detections: detections.iter().map(each).collect() }),
             };
