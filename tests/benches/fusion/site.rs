@@ -78,6 +78,7 @@ pub fn site(size: Size, rules: Rules) -> Site {
         feeds: [(FeedId::new("bookings").expect("well formed"), Duration::from_secs(365 * 86_400))].into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
         grid: None,
+        patterns: Default::default(),
     }
 }
 

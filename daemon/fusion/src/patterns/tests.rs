@@ -232,7 +232,7 @@ fn site(patterns: Vec<(&str, Parts)>) -> Site {
         id: SiteId::new("gate-2").unwrap(),
         timezone: "Europe/Amsterdam".into(),
         status: Status::Actual,
-        zones: [(zone, place)].into(),
+        zones: [(zone.clone(), place)].into(),
         sensors: sensors.collect(),
         rules: Rules::default(),
         feeds: BTreeMap::new(),
