@@ -72,7 +72,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         board: board.clone(),
     })
     .map_err(cannot)?;
-    let (picture, dead_letters) = (pipeline.picture(), pipeline.dead_letters());
+    let (picture, learned, dead_letters) = (pipeline.picture(), pipeline.learned(), pipeline.dead_letters());
     let records = opened.take_records();
     let ledger = opened.start(from);
     let (pipeline_done, mut pipeline_ended) = oneshot::channel();
@@ -100,6 +100,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         taps: taps.clone(),
         state: state.clone(),
         board: board.clone(),
+        learned,
         reload: reload_in,
         sensors: Arc::new(move |sensor: &SensorId| known.load().contains(sensor)),
         dead_letters: Arc::new(move |line: Option<&LineId>| {

@@ -44,7 +44,12 @@ const METHODS: [&str; 4] = ["startsWith", "endsWith", "contains", "size"];
 impl Guards for Cel {
     fn compile(&self, text: &str) -> Result<Box<dyn Guard>, BadGuard> {
         let words = recognise(text)?.words;
-        let whole = |what: String| BadGuard { line: 1, column: 1, what, help: "write a comparison such as seconds < 10.0".into() };
+        let whole = |what: String| BadGuard {
+            line: 1,
+            column: 1,
+            what,
+            help: "write a comparison such as seconds < 10.0".into(),
+        };
         let compiled = std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK);
             let compile = thread.spawn_scoped(scope, || Program::compile(text).map_err(|why| why.to_string()));
@@ -168,7 +173,9 @@ fn words(text: &str) -> Result<Vec<Word<'_>>, BadGuard> {
                 at += 1;
                 continue;
             }
-            'a'..='z' | 'A'..='Z' | '_' => (Kind::Name, length(|letter| letter.is_ascii_alphanumeric() || letter == '_')),
+            'a'..='z' | 'A'..='Z' | '_' => {
+                (Kind::Name, length(|letter| letter.is_ascii_alphanumeric() || letter == '_'))
+            }
             '0'..='9' => (Kind::Number, length(|letter| letter.is_ascii_digit() || letter == '.')),
             '"' | '\'' => (Kind::Text, quoted(rest, letter).ok_or_else(|| unended(text, at))?),
             _ => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {

@@ -11,17 +11,22 @@
 //! * A new policy takes effect at its place in the log. Products still queued for a recipient whose view it changes are
 //!   withdrawn and, where the new policy allows, replaced by new ones: a frozen product is sent as it is or not at all.
 
+mod learning;
+
+pub use learning::Learned;
+
 use crate::{
     guards::CEL,
     health::{Board, Condition},
-    ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, State, WriterControl},
+    ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, WriterControl},
 };
-use quaywatch_fusion::Engine;
+use quaywatch_fusion::{Engine, Learner};
 use quaywatch_schemas::{
     Control, GatewayTime, LineId, Policy, Position, RecipientId, Record, Site, Situation, Stamp, Stamped, WallTime,
     ZoneId,
     policy::Recipient,
     record::DeadLetter,
+    sealed::KeyId,
     site::rules::Mode,
     situation::{Phase, Severity, SituationId},
     time::ClockQuality,
@@ -99,6 +104,11 @@ pub struct Pipeline {
     picture: watch::Sender<Picture>,
     pictured: GatewayTime,
     dead_letters: DeadLetters,
+    learner: Learner,
+    /// Whether it learned something since that was last shown, and since it was last kept.
+    learned: bool,
+    unkept_learning: bool,
+    learned_out: watch::Sender<Option<Arc<Learned>>>,
 }
 
 /// The part of the checkpoint that is ours, beside the engine's snapshot.
@@ -111,6 +121,8 @@ struct Kept {
     security_level: u8,
     /// Added to the engine's own count of outputs, which starts over when an engine is rebuilt from the log.
     outputs_before: u64,
+    /// Who put the rates in force that hold, and when.
+    adopted_by: Option<(String, WallTime)>,
 }
 
 /// Why a product is made.
@@ -140,12 +152,14 @@ impl Pipeline {
     pub fn resume(parts: Parts) -> Result<(Self, Position), PipelineError> {
         let checkpoint = parts.state.checkpoint().map_err(cannot)?;
         let told = parts.state.told().map_err(cannot)?;
+        let mut learner = learning::Stored::read(&parts.state).map_err(cannot)?.learner;
         let mut told_until = GatewayTime(0);
         let (engine, kept, replay_after, rebuild_until) = match checkpoint {
             // A new store, or one whose state was lost: what made products before must not make them again, and what comes
             // must count on from there.
             None => {
                 told_until = parts.outbox.latest_concluded();
+                learner = Learner::default();
                 let kept = Kept { security_level: 1, outputs_before: parts.outbox.last_output(), ..Kept::default() };
                 (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), Position(0))
             }
@@ -158,6 +172,8 @@ impl Pipeline {
                         kept.outputs_before = checkpoint.outputs.max(parts.outbox.last_output());
                         told_until = parts.outbox.latest_concluded();
                         kept.policy = Policy::default();
+                        kept.adopted_by = None;
+                        learner = Learner::default();
                         (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), checkpoint.position)
                     }
                 }
@@ -183,7 +199,12 @@ impl Pipeline {
             picture: watch::Sender::new(Picture::default()),
             pictured: GatewayTime(0),
             dead_letters: DeadLetters::default(),
+            learner,
+            learned: true,
+            unkept_learning: false,
+            learned_out: watch::Sender::new(None),
         };
+        pipeline.measure();
         pipeline.show();
         Ok((pipeline, Position(replay_after.0 + 1)))
     }
@@ -191,6 +212,11 @@ impl Pipeline {
     /// What others may know of it.
     pub fn picture(&self) -> watch::Receiver<Picture> {
         self.picture.subscribe()
+    }
+
+    /// What was learned, at most a second old; `None` until a site is in force.
+    pub fn learned(&self) -> watch::Receiver<Option<Arc<Learned>>> {
+        self.learned_out.subscribe()
     }
 
     /// The last dead letters.
@@ -248,7 +274,21 @@ impl Pipeline {
 
     fn take_control(&mut self, control: Control) -> Result<(), PipelineError> {
         match control {
-            Control::SiteApplied { digest, .. } => self.kept.site_digest = digest,
+            Control::SiteApplied { site, digest } => {
+                self.kept.site_digest = digest;
+                let zones = site.zones.iter().map(|(id, zone)| (id.clone(), zone.name.clone())).collect();
+                self.learned = true;
+                self.changes.places = Some(Places { timezone: site.timezone.clone(), zones });
+            }
+            Control::RatesAdopted { by, .. } => {
+                self.kept.adopted_by = Some((by, self.stamp.wall));
+                self.learned = true;
+                self.keep_within(KEEP_SOON);
+            }
+            Control::KeyDestroyed { key } => {
+                self.changes.keys_destroyed.push((KeyId(key), self.stamp.wall));
+                return Ok(());
+            }
             Control::PolicyApplied { policy, digest } => {
                 let old = std::mem::replace(&mut self.kept.policy, *policy);
                 self.kept.policy_digest = digest;
@@ -258,6 +298,7 @@ impl Pipeline {
             }
             Control::SecurityLevel { level, .. } => self.kept.security_level = level,
             Control::Answer(answer) => {
+                self.learn_verdict(&answer).map_err(cannot)?;
                 self.changes.answers.push(answer);
                 self.keep_within(KEEP_SOON);
             }
@@ -276,6 +317,7 @@ impl Pipeline {
         for (situation, ordinal) in situations.into_iter().zip(outputs_before + 1..) {
             metrics::counter!("quaywatch_situations_total", "kind" => situation.kind.clone()).increment(1);
             self.changes.evidence_of(&situation);
+            self.learn(&situation);
             let told_before = self.stamp.position <= self.rebuild_until || situation.concluded <= self.told_until;
             if !told_before && situation.mode == Mode::Tell {
                 self.tell(&situation, Cause::Output(self.kept.outputs_before + ordinal), old_site);
@@ -334,6 +376,7 @@ impl Pipeline {
             *sequence += 1;
             *output = ordinal;
             let event = envelope(&release, (&source.0, &source.1, recipient), &outbox.epoch_hex(), *sequence);
+            self.changes.products.push((recipient.clone(), event.id.clone(), situation.id));
             self.entries.push(NewEntry {
                 recipient: recipient.clone(),
                 sequence: *sequence,
@@ -432,6 +475,7 @@ impl Pipeline {
         if self.stamp.position >= self.rebuild_until && self.stamp.position.0 > 0 {
             self.kept.engine = self.engine.snapshot();
             let mut changes = std::mem::take(&mut self.changes);
+            changes.learned = std::mem::take(&mut self.unkept_learning).then(|| self.stored_learning());
             changes.checkpoint = Some(Checkpoint {
                 position: self.stamp.position,
                 engine: postcard::to_stdvec(&self.kept).map_err(cannot)?,
@@ -470,6 +514,7 @@ impl Pipeline {
         if self.stamp.gateway.since(self.pictured) >= PICTURE_EVERY {
             self.pictured = self.stamp.gateway;
             self.show();
+            self.show_learned();
         }
     }
 

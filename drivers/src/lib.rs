@@ -13,15 +13,20 @@
 //! | Modbus TCP and RTU | [`modbus`] | nothing to acknowledge: polled |
 //! | Webhook | [`webhook`] | HTTP 2xx after the sync |
 //! | Serial text | [`serial_text`] | nothing to acknowledge: streamed |
+//! | AIS receiver | [`ais`] | nothing to acknowledge: streamed |
+//! | Radar, lidar, camera tracker | [`frame`] | over MQTT or webhook as there; streamed lines are not acknowledged |
 //! | Node link | [`node_link`] | cumulative acknowledgement after the sync |
 //!
 //! Camera formats ([`camera`]) arrive over MQTT or webhook: one file per vendor or standard.
 
+pub mod ais;
 pub mod by_exception;
 pub mod camera;
+pub mod frame;
 pub mod intake;
 pub mod json;
 pub mod line;
+mod lines;
 pub mod listen;
 pub mod modbus;
 pub mod mqtt;
@@ -31,6 +36,8 @@ pub mod references;
 pub mod secret;
 pub mod serial;
 pub mod serial_text;
+pub mod streamed;
+mod strict;
 pub mod tap;
 pub mod tls;
 pub mod webhook;

@@ -9,8 +9,9 @@
 //!     { "key": "B-1001", "version": 3,
 //!       "valid_from": "2026-03-14T00:00:00Z", "valid_until": "2026-03-14T06:00:00Z",
 //!       "booking": { "plate": "QW-12-AB", "containers": ["QWAU1234560"], "declared_gross_kg": 28400,
-//!                    "zones": ["lane-3"] } },
-//!     { "key": "R-7", "role": { "holder": "0077001234", "role": "line handler", "zones": ["quay-2"] } },
+//!                    "zones": ["lane-3"], "tag": "E2801160600002", "driver": "0077005678" } },
+//!     { "key": "R-7", "role": { "holder": "0077001234", "role": "line handler", "zones": ["quay-2"],
+//!                               "shifts": [ { "from": "2026-03-14T06:00:00Z", "until": "2026-03-14T14:00:00Z" } ] } },
 //!     { "key": "T-QW-12-AB", "tare": { "plate": "QW-12-AB", "tare_kg": 14200 } },
 //!     { "key": "W-55", "work_order": { "zone": "quay-2" } }
 //!   ]
@@ -23,20 +24,26 @@
 //! `valid_from` until before `valid_until`; left out means since ever and until replaced. It states exactly one of `booking`,
 //! `role`, `tare` and `work_order`. Times are RFC 3339 with an offset.
 //!
+//! `tag` is the radio tag on a booked vehicle, as the site's readers read it; `driver` the credential its driver will show.
+//! `shifts` say when a role's holder is on duty, at most 366 of them, each from its `from` until before its `until`; left out
+//! or empty means at any time.
+//!
 //! A field that is not in this format is refused: a misspelt `valid_until` must not become *for ever*. One wrong statement
 //! refuses the whole message: half a booking list is a wrong booking list.
 
-use crate::json::{Undecodable, expected, not_json, within};
+use crate::{
+    json::{Undecodable, expected},
+    strict,
+};
 use quaywatch_schemas::{
     Control, FeedId, Private, Reference, WallTime, ZoneId,
-    reference::{Booking, Fact, References, Role},
+    reference::{Booking, Fact, References, Role, Shift},
     sealed::Identity,
 };
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, SeqAccess, Visitor},
 };
-use serde_path_to_error::Segment;
 use std::fmt;
 
 /// The largest message: a day's bookings of a large terminal are about 5 MB.
@@ -46,10 +53,7 @@ pub const MOST_STATEMENTS: usize = 100_000;
 
 /// Decodes one feed's message into the control record it becomes.
 pub fn decode(feed: &FeedId, payload: &[u8]) -> Result<Control, Undecodable> {
-    within(payload, MOST_BYTES)?;
-    let mut json = serde_json::Deserializer::from_slice(payload);
-    let message: Message = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
-    json.end().map_err(|error| not_json(&error))?;
+    let message: Message = strict::read(payload, MOST_BYTES, FIELDS)?;
     if message.feed.0 != *feed {
         return Err(expected("/feed", &format!("\"{feed}\", the feed this way leads to")));
     }
@@ -71,6 +75,10 @@ const LONGEST_ROLE: usize = 64;
 /// A vehicle brings and fetches a few; a road train four.
 const MOST_CONTAINERS: usize = 16;
 const MOST_ZONES: usize = 64;
+/// An EPC of 496 bits in hexadecimal digits has 124.
+const LONGEST_TAG: usize = 128;
+/// A year of days.
+const MOST_SHIFTS: usize = 366;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +113,8 @@ struct BookingSaid {
     declared_gross_kg: Option<u32>,
     #[serde(default)]
     zones: UpTo<MOST_ZONES, Name<ZoneId>>,
+    tag: Option<Text<LONGEST_TAG>>,
+    driver: Option<Text<LONGEST_BADGE>>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +123,15 @@ struct RoleSaid {
     holder: Text<LONGEST_BADGE>,
     role: Text<LONGEST_ROLE>,
     zones: UpTo<MOST_ZONES, Name<ZoneId>>,
+    #[serde(default)]
+    shifts: UpTo<MOST_SHIFTS, ShiftSaid>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShiftSaid {
+    from: Time,
+    until: Time,
 }
 
 #[derive(Deserialize)]
@@ -145,14 +164,14 @@ fn reference(index: usize, said: Statement) -> Result<Reference, Undecodable> {
             containers: said.containers.0.into_iter().map(|code| container(&code)).collect(),
             declared_gross_kg: said.declared_gross_kg,
             zones: said.zones.0.into_iter().map(|zone| zone.0).collect(),
-            tag: None,
-            driver: None,
+            tag: said.tag.map(|tag| Private::clear(tag.0)),
+            driver: said.driver.map(|driver| Identity { handle: None, value: Private::clear(driver.0) }),
         }),
         (None, Some(said), None, None) => Fact::Role(Role {
             holder: Identity { handle: None, value: Private::clear(said.holder.0) },
             role: said.role.0,
             zones: said.zones.0.into_iter().map(|zone| zone.0).collect(),
-            shifts: Vec::new(),
+            shifts: shifts(index, said.shifts.0)?,
         }),
         (None, None, Some(said), None) => Fact::Tare { plate: plate(said.plate), tare_kg: said.tare_kg },
         (None, None, None, Some(said)) => Fact::WorkOrder { zone: said.zone.0 },
@@ -162,6 +181,17 @@ fn reference(index: usize, said: Statement) -> Result<Reference, Undecodable> {
         }
     };
     Ok(Reference { key: key.0, valid_from, valid_until, version, fact })
+}
+
+fn shifts(index: usize, said: Vec<ShiftSaid>) -> Result<Vec<Shift>, Undecodable> {
+    let shift = |(place, said): (usize, ShiftSaid)| {
+        let (from, until) = (said.from.0, said.until.0);
+        if from < until {
+            return Ok(Shift { from, until });
+        }
+        Err(expected(&format!("/statements/{index}/role/shifts/{place}/until"), "a time after from"))
+    };
+    said.into_iter().enumerate().map(shift).collect()
 }
 
 /// As cameras' reads are kept: upper case, no separators.
@@ -243,45 +273,6 @@ impl<'de, const MOST: usize, T: Deserialize<'de>> Deserialize<'de> for UpTo<MOST
     }
 }
 
-/// Where and what was expected. serde's own words repeat what was there, which may be a plate or a badge: only the part of
-/// them that comes from this file's types is kept.
-fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> Undecodable {
-    let inner = error.inner();
-    if !inner.is_data() {
-        return not_json(inner);
-    }
-    let pointer = pointer(error.path());
-    let words = inner.to_string();
-    // serde_json adds its own position at the end.
-    let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
-    if let Some(field) = words.strip_prefix("missing field ") {
-        return Undecodable(format!("at {pointer:?}: the field {field} is missing"));
-    }
-    if let Some(field) = words.strip_prefix("duplicate field ") {
-        return Undecodable(format!("at {pointer:?}: the field {field} is there twice"));
-    }
-    match words.rfind("expected ") {
-        Some(start) if words.starts_with("unknown field") => {
-            Undecodable(format!("at {pointer:?}: a field that is not known; {}", &words[start..]))
-        }
-        Some(start) => Undecodable(format!("at {pointer:?}: {}", &words[start..])),
-        None => Undecodable(format!("at {pointer:?}: not as the format has it")),
-    }
-}
-
-/// The path as a JSON pointer. A field that is not in the format is left out: its name could be anything.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    let mut pointer = String::new();
-    for segment in path.iter() {
-        match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } if FIELDS.contains(&key.as_str()) => pointer.push_str(&format!("/{key}")),
-            _ => break,
-        }
-    }
-    pointer
-}
-
 const FIELDS: &[&str] = &[
     "feed",
     "as_of",
@@ -302,6 +293,11 @@ const FIELDS: &[&str] = &[
     "holder",
     "tare_kg",
     "zone",
+    "tag",
+    "driver",
+    "shifts",
+    "from",
+    "until",
 ];
 
 #[cfg(test)]

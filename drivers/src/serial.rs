@@ -34,3 +34,16 @@ impl Port {
         Ok(port.data_bits(data_bits).parity(self.parity).stop_bits(stop_bits).open_native_async()?)
     }
 }
+
+/// Why a port does not work, in words a site engineer understands.
+pub(crate) fn explain(port: &Port, error: &io::Error) -> String {
+    let path = port.path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no port {path}"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{path} may not be opened; the service has to be in the group that owns it")
+        }
+        _ if error.to_string().contains("busy") => format!("{path} is used by another program"),
+        _ => format!("{path}: {error}"),
+    }
+}

@@ -313,6 +313,7 @@ const HARMLESS: &[&str] = &[
     "event",
     "data_type",
     "label",
+    "class",
     "camera",
     "camera_id",
     "state",

@@ -2,6 +2,7 @@
 //! nowhere else, which is what makes a replay the same replay.
 
 use crate::{
+    model::Model,
     names::{LineId, RecipientId, SensorId},
     policy::Policy,
     record::PrivateField,
@@ -45,6 +46,8 @@ pub enum Control {
     EpochBegan { epoch: u64, reason: String },
     /// Records were lost between two positions and why; nothing is ever lost silently.
     LogDamage { reason: String, bytes: u64 },
+    /// A person put a frozen set of rates and calibration in force, in place of the one before.
+    RatesAdopted { by: String, model: Box<Model> },
 }
 
 /// What an operator did to the live gateway.

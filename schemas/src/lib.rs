@@ -28,6 +28,8 @@ pub mod control;
 #[cfg(feature = "alloc")]
 pub mod marking;
 #[cfg(feature = "alloc")]
+pub mod model;
+#[cfg(feature = "alloc")]
 pub mod names;
 #[cfg(feature = "alloc")]
 pub mod observation;
@@ -39,6 +41,8 @@ pub mod product;
 pub mod record;
 #[cfg(feature = "alloc")]
 pub mod reference;
+#[cfg(feature = "alloc")]
+pub mod scan;
 #[cfg(feature = "alloc")]
 pub mod sealed;
 #[cfg(feature = "alloc")]
@@ -53,6 +57,7 @@ pub mod units;
 #[cfg(feature = "alloc")]
 pub use {
     control::Control,
+    model::{Calibration, Model},
     names::*,
     observation::{NoData, Observation, Reading},
     policy::Policy,

@@ -286,19 +286,51 @@ pub enum ObjectClass {
     Other,
 }
 
-/// A vessel's own word on where it is (AIS).
+/// A vessel's own word on where it is (AIS, ITU-R M.1371-5), with what it said of itself before. All of it is its word alone:
+/// nothing in it is proven.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cooperative {
     /// Maritime Mobile Service Identity, nine digits.
     pub mmsi: u32,
-    /// Degrees north.
+    /// Degrees north, WGS 84.
     pub latitude: Finite,
-    /// Degrees east.
+    /// Degrees east, WGS 84.
     pub longitude: Finite,
     /// Speed over ground in m/s.
     pub speed: Option<Finite>,
-    /// Course over ground in degrees.
+    /// Course over ground in degrees from true north.
     pub course: Option<Finite>,
+    /// Where its bow points, in degrees from true north.
+    pub heading: Option<Finite>,
+    /// How far off its position may be, in metres, as far as it says.
+    pub accuracy_m: Option<Finite>,
+    /// Its name, upper case, at most 20 characters.
+    pub name: Option<String>,
+    /// What kind of ship it says it is, as M.1371 numbers them: 30 fishes, 36 sails, 52 tows, 70 to 79 carry cargo.
+    pub ship_type: Option<u8>,
+    /// IMO number, if its check digit is right.
+    pub imo: Option<u32>,
+    /// Metres from bow to stern: the position is that of its antenna, which may be anywhere between.
+    pub length_m: Option<Finite>,
+}
+
+impl Cooperative {
+    /// A position and nothing else.
+    pub fn at(mmsi: u32, latitude: Finite, longitude: Finite) -> Self {
+        Self {
+            mmsi,
+            latitude,
+            longitude,
+            speed: None,
+            course: None,
+            heading: None,
+            accuracy_m: None,
+            name: None,
+            ship_type: None,
+            imo: None,
+            length_m: None,
+        }
+    }
 }
 
 /// A person's report, graded on two axes that are never one number.

@@ -125,13 +125,16 @@ pub struct Product {
     /// Who or what it is about; values by their own class.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub subjects: Vec<ProductSubject>,
-    /// Log-odds before evidence; class `method`. `prior` and all `evidence[].weight` add up to the log-odds of
-    /// `probability`.
+    /// Log-odds before evidence; class `method`. `prior`, the `weight` of all evidence that is in no group of `capped`, and
+    /// `capped[].after` add up to the score; `probability` is what such scores have turned out to mean.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prior: Option<f64>,
     /// What spoke for and against; class `method`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub evidence: Vec<ProductEvidence>,
+    /// Evidence that fails together and counts as one term; class `method`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub capped: Vec<ProductEvidenceGroup>,
     /// What should have spoken and did not.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub missing: Vec<ProductMissing>,
@@ -218,10 +221,24 @@ pub struct ProductEvidence {
     pub sensor: String,
     /// What it said.
     pub said: String,
-    /// Log-odds it added or took.
+    /// Its own log-odds, for or against.
     pub weight: f64,
     /// What it fails together with.
     pub domain: String,
+}
+
+/// Evidence of one failure domain that together would prove more than a domain may.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct ProductEvidenceGroup {
+    /// What its members fail together with.
+    pub domain: String,
+    /// Its members' `ref`.
+    pub members: Vec<String>,
+    /// The sum of their weights.
+    pub before: f64,
+    /// What they count for.
+    pub after: f64,
 }
 
 /// A sensor that should have spoken and could not.

@@ -119,6 +119,14 @@ impl Private {
         }
     }
 
+    /// The key that a sealed text was sealed with.
+    pub fn key(&self) -> Option<KeyId> {
+        match self {
+            Self::Clear(_) => None,
+            Self::Sealed(SealedText(bytes)) => postcard::from_bytes::<Sealed>(bytes).ok().map(|sealed| sealed.key),
+        }
+    }
+
     /// Replaces a clear text by its sealed form; a sealed one stays as it is.
     pub fn seal_with(&mut self, seal: impl FnOnce(&[u8]) -> Sealed) {
         if let Self::Clear(text) = self {

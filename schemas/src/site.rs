@@ -300,6 +300,9 @@ pub enum Role {
     /// Counts people that pass, at a turnstile, door or gangway.
     #[serde(rename = "people.count")]
     PeopleCount,
+    /// How much it rains.
+    #[serde(rename = "rain")]
+    Rain,
 }
 
 impl Role {

@@ -2,6 +2,7 @@
 //! leaves is one product per recipient, built from it by sharing.
 
 use crate::{
+    model::Calibration,
     names::{DomainId, SensorId, ZoneId},
     observation::{Media, NoData},
     record::Position,
@@ -10,7 +11,7 @@ use crate::{
     time::{ClockQuality, GatewayTime, WallTime},
 };
 use alloc::{string::String, vec::Vec};
-use core::{fmt, time::Duration};
+use core::{borrow::Borrow, fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 /// What the gateway concludes, with everything its explanation needs.
@@ -39,9 +40,10 @@ pub struct Situation {
     pub clock: ClockQuality,
     /// Log-odds before evidence.
     pub prior: f64,
-    /// Log-odds with it: `prior` and all the evidence's weights, in order.
+    /// Log-odds with it: `prior`, the weight of every piece of evidence in no capped group, and every group as it is after
+    /// its cap ([`score`]).
     pub log_odds: f64,
-    /// Calibrated probability.
+    /// Calibrated probability: what `calibration` makes of `log_odds`.
     pub probability: f64,
     /// How bad.
     pub severity: Severity,
@@ -59,8 +61,14 @@ pub struct Situation {
     pub subjects: Vec<Subject>,
     /// What spoke for it and against it.
     pub evidence: Vec<Evidence>,
+    /// Evidence that fails together and was cut to what one failure domain may prove.
+    pub groups: Vec<EvidenceGroup>,
     /// What should have spoken and did not.
     pub missing: Vec<Missing>,
+    /// How the sensors were that it looked at, in name order: those that spoke and those that could have.
+    pub sources: Vec<Source>,
+    /// Weather and light when it was concluded: what a sensor's word is worth depends on them.
+    pub conditions: Conditions,
     /// What else it could be, likeliest first.
     pub alternatives: Vec<Alternative>,
     /// Footage that may show it.
@@ -73,6 +81,8 @@ pub struct Situation {
     pub rule: String,
     /// Names the frozen set of rates and calibration it was concluded with.
     pub model: String,
+    /// The calibration of its kind in that set.
+    pub calibration: Calibration,
     /// Whether recipients are told.
     pub mode: Mode,
     /// How long a recipient has to answer; `None` if no answer is asked for.
@@ -302,12 +312,115 @@ pub struct Evidence {
     pub positions: Vec<Position>,
     /// What the sensor said, in words.
     pub said: Phrase,
-    /// Log-odds it added (for) or took (against).
+    /// Its own log-odds, for (positive) or against (negative), whatever else was said; at most [`MOST_WEIGHT`] either way.
     pub weight: f64,
     /// How it speaks.
     pub side: Side,
     /// What the sensor fails together with.
     pub domain: DomainId,
+}
+
+/// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
+/// Whatever fails together must not be able to prove anything alone.
+pub const MOST_WEIGHT: f64 = 6.0;
+
+/// Pieces of evidence of one failure domain that speak the same way and together would prove more than a domain may: they
+/// count as one term.
+///
+/// What speaks for and what speaks against is capped apart. Otherwise taking a piece away that held the others back would
+/// raise a cap, and the piece would not have counted for what it is listed with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceGroup {
+    /// What its members fail together with.
+    pub domain: DomainId,
+    /// Its members, by their place in [`Situation::evidence`].
+    pub members: Vec<u32>,
+    /// The sum of their weights.
+    pub before: f64,
+    /// What they count for: [`MOST_WEIGHT`], or minus that.
+    pub after: f64,
+}
+
+/// The score of evidence: `prior`, plus the weight of every piece in no capped group, plus every capped group once. Taking a
+/// piece away that is in no capped group changes it by that piece's weight, whatever the others are.
+pub fn score<E: Borrow<Evidence>>(prior: f64, evidence: &[E]) -> f64 {
+    let pieces = || evidence.iter().map(Borrow::borrow);
+    let terms = pieces().enumerate().filter_map(|(index, piece)| {
+        let before = sum_of_group(evidence, piece);
+        let first = || pieces().position(|other| together(other, piece)) == Some(index);
+        match before.abs() > MOST_WEIGHT {
+            false => Some(piece.weight),
+            true => first().then(|| before.clamp(-MOST_WEIGHT, MOST_WEIGHT)),
+        }
+    });
+    terms.fold(prior, |sum, term| sum + term)
+}
+
+/// The groups of evidence that hit the cap, in the order of their first members.
+pub fn capped_groups<E: Borrow<Evidence>>(evidence: &[E]) -> Vec<EvidenceGroup> {
+    let mut groups: Vec<EvidenceGroup> = Vec::new();
+    for (piece, index) in evidence.iter().map(Borrow::borrow).zip(0..) {
+        let before = sum_of_group(evidence, piece);
+        if before.abs() <= MOST_WEIGHT {
+            continue;
+        }
+        let same = |group: &&mut EvidenceGroup| group.domain == piece.domain && (group.before < 0.0) == (before < 0.0);
+        match groups.iter_mut().find(same) {
+            Some(group) => group.members.push(index),
+            None => groups.push(EvidenceGroup {
+                domain: piece.domain.clone(),
+                members: alloc::vec![index],
+                before,
+                after: before.clamp(-MOST_WEIGHT, MOST_WEIGHT),
+            }),
+        }
+    }
+    groups
+}
+
+fn sum_of_group<E: Borrow<Evidence>>(evidence: &[E], of: &Evidence) -> f64 {
+    evidence.iter().map(Borrow::borrow).filter(|other| together(other, of)).map(|other| other.weight).sum()
+}
+
+/// Whether two pieces are capped together: one domain, one direction.
+fn together(one: &Evidence, other: &Evidence) -> bool {
+    one.domain == other.domain && (one.weight < 0.0) == (other.weight < 0.0)
+}
+
+/// A sensor that a situation looked at, and how it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The sensor.
+    pub sensor: SensorId,
+    /// How it was when the situation was concluded.
+    pub state: SourceState,
+}
+
+/// How a sensor was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceState {
+    /// It could speak: its silence counts.
+    Healthy,
+    /// It has never said anything.
+    NeverHeard,
+    /// It could not speak.
+    Unhealthy {
+        /// Why.
+        why: NoData,
+        /// Since when.
+        since: WallTime,
+    },
+}
+
+/// Weather and light.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Whether it is dark outside.
+    pub night: bool,
+    /// Wind in m/s, if somebody measures it.
+    pub wind: Option<f64>,
+    /// Rain in mm/h, if somebody measures it.
+    pub rain: Option<f64>,
 }
 
 /// How evidence speaks.
@@ -339,4 +452,62 @@ pub struct Alternative {
     pub text: Phrase,
     /// How probable.
     pub probability: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn evidence() -> impl Strategy<Value = Vec<Evidence>> {
+        let piece = (0..4usize, -600..=600i32).prop_map(|(domain, hundredths)| Evidence {
+            sensor: SensorId::new("s").unwrap(),
+            positions: Vec::new(),
+            said: Phrase::default(),
+            weight: f64::from(hundredths) / 100.0,
+            side: Side::For,
+            domain: DomainId::new(["plc", "switch", "pole", "feed"][domain]).unwrap(),
+        });
+        proptest::collection::vec(piece, 0..12)
+    }
+
+    proptest! {
+        /// In whatever order the pieces came: the same score, the same groups.
+        #[test]
+        fn the_order_of_the_pieces_does_not_matter(mut pieces in evidence(), prior in -7.0..7.0f64) {
+            let (before, groups) = (score(prior, &pieces), capped_groups(&pieces).len());
+            pieces.reverse();
+            prop_assert!((score(prior, &pieces) - before).abs() < 1e-9);
+            prop_assert_eq!(capped_groups(&pieces).len(), groups);
+        }
+
+        /// Removing a piece outside a capped group changes the score by exactly its weight, and caps nothing else.
+        #[test]
+        fn a_piece_outside_a_capped_group_is_worth_its_weight(pieces in evidence(), prior in -7.0..7.0f64) {
+            let groups = capped_groups(&pieces);
+            for (piece, index) in pieces.iter().zip(0u32..) {
+                if groups.iter().any(|group| group.members.contains(&index)) {
+                    continue;
+                }
+                let mut others = pieces.clone();
+                others.remove(index as usize);
+                prop_assert!((score(prior, &pieces) - score(prior, &others) - piece.weight).abs() < 1e-9);
+                prop_assert_eq!(capped_groups(&others).len(), groups.len());
+            }
+        }
+
+        /// Nothing that fails together moves the score by more than a domain may, either way.
+        #[test]
+        fn no_domain_proves_more_than_it_may(pieces in evidence(), prior in -7.0..7.0f64) {
+            for domain in ["plc", "switch", "pole", "feed"] {
+                let of = |piece: &&Evidence| piece.domain.as_str() == domain;
+                let own: Vec<&Evidence> = pieces.iter().filter(of).collect();
+                prop_assert!((score(prior, &own) - prior).abs() <= MOST_WEIGHT + 1e-9);
+            }
+            let groups = capped_groups(&pieces);
+            let outside = pieces.iter().zip(0u32..).filter(|(_, index)| !groups.iter().any(|group| group.members.contains(index)));
+            let sum = outside.map(|(piece, _)| piece.weight).sum::<f64>() + groups.iter().map(|group| group.after).sum::<f64>();
+            prop_assert!((prior + sum - score(prior, &pieces)).abs() < 1e-9, "the terms are the score");
+        }
+    }
 }

@@ -154,6 +154,7 @@ pub enum Quantity {
     Frequency,
     Current,
     Acceleration,
+    Illuminance,
 }
 
 /// Unit, what it measures, factor to the base unit. `[kn_i]` is the international knot, 1852 m/h.
@@ -168,6 +169,7 @@ const UNITS: &[(&str, Quantity, f64)] = &[
     ("mm", Quantity::Length, 0.001),
     ("m/s", Quantity::Speed, 1.0),
     ("km/h", Quantity::Speed, 1.0 / 3.6),
+    ("mm/h", Quantity::Speed, 1.0 / 3_600_000.0),
     ("[kn_i]", Quantity::Speed, 1852.0 / 3600.0),
     ("Cel", Quantity::Temperature, 1.0),
     ("V", Quantity::Voltage, 1.0),
@@ -188,6 +190,7 @@ const UNITS: &[(&str, Quantity, f64)] = &[
     ("m/s2", Quantity::Acceleration, 1.0),
     ("[g]", Quantity::Acceleration, 9.80665),
     ("m[g]", Quantity::Acceleration, 0.009_806_65),
+    ("lx", Quantity::Illuminance, 1.0),
 ];
 
 #[cfg(test)]

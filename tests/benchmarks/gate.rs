@@ -8,8 +8,8 @@
 
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
-    Control, DomainId, FeedId, FieldClass, GatewayTime, LineId, Observation, Position, Private, Reading, Record, Reference,
-    SensorId, Site, Situation, Stamp, Stamped, WallTime,
+    Control, DomainId, FeedId, FieldClass, GatewayTime, LineId, Observation, Position, Private, Reading, Record,
+    Reference, SensorId, Site, Situation, Stamp, Stamped, WallTime,
     observation::{AccessDecision, Container, Credential, Health, Measure, Plate, SourceId, SourceTime, Tag},
     reference::{Booking, Fact, References, Role as StaffRole, Shift},
     sealed::{Handle, Identity},
@@ -27,6 +27,9 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
+
+/// Badges by what the engine calls their holders.
+type Badges = BTreeMap<String, String>;
 
 /// What the engine cost.
 #[derive(Debug, Clone, Copy)]
@@ -91,8 +94,8 @@ struct Event {
 const KEY: [u8; 32] = [7; 32];
 /// The benchmark's second zero: 14 November 2026, noon UTC. Any day will do.
 const START: i64 = 1_794_657_600_000_000_000;
-/// When the records are over, time goes on for so long.
-const AFTERWARDS: Duration = Duration::from_secs(120);
+/// When the records are over, time goes on for so long: passages become final, and nobody is silent yet.
+const AFTERWARDS: Duration = Duration::from_secs(45);
 
 /// Reads a data set, lets the engine work on it and writes what it concluded.
 pub fn run(data: &Path, results: &mut impl Write) -> Result<Timing, Box<dyn Error>> {
@@ -102,11 +105,11 @@ pub fn run(data: &Path, results: &mut impl Write) -> Result<Timing, Box<dyn Erro
         stamped(2, 0.0, Record::Control(Control::References(bookings(&known)))),
         stamped(3, 0.0, Record::Control(Control::References(roster(&known)))),
     ];
-    let mut badges: BTreeMap<Handle, String> = BTreeMap::new();
+    let mut badges: Badges = BTreeMap::new();
     for line in fs::read_to_string(data.join("events.jsonl"))?.lines() {
         let event: Event = serde_json::from_str(line)?;
         if let Some(badge) = &event.badge {
-            badges.insert(Handle::of(badge, &KEY), badge.clone());
+            badges.insert(hex(Handle::of(badge, &KEY)), badge.clone());
         }
         let position = records.len() as u64 + 1;
         records.push(stamped(position, event.rx, Record::Observation(observation(&event)?)));
@@ -120,7 +123,7 @@ pub fn run(data: &Path, results: &mut impl Write) -> Result<Timing, Box<dyn Erro
     let last = records.last().map_or_else(Stamp::default, |record| record.stamp);
     said.append(&mut engine.advance(&Stamp { gateway: last.gateway.after(AFTERWARDS), ..last }));
     let inside = begun.elapsed();
-    write(&said, results)?;
+    write(&said, &badges, results)?;
     Ok(Timing { events: records.len() as u64, inside })
 }
 
@@ -207,7 +210,7 @@ fn site(known: &Ref) -> Site {
         ];
         for (id, role, rates) in equipment {
             let alive = matches!(role, Role::PlateFront | Role::Container | Role::Tag);
-            let silent_after = alive.then_some(Duration::from_secs(60));
+            let silent_after = alive.then_some(Duration::from_secs(300));
             sensors.insert(name(&id), sensor(&id, lane, role, rates, silent_after));
         }
     }
@@ -289,6 +292,10 @@ fn sensor(id: &str, zone: &str, role: Role, rates: (f64, f64), silent_after: Opt
     }
 }
 
+fn hex(handle: Handle) -> String {
+    handle.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn bookings(known: &Ref) -> References {
     let statements = known.bookings.iter().enumerate().map(|(number, row)| {
         let fact = Fact::Booking(Booking {
@@ -308,7 +315,8 @@ fn roster(known: &Ref) -> References {
     let statements = known.staff.iter().map(|(badge, row)| {
         let zones = known.roles.get(&row.role).into_iter().flatten().map(|zone| name(zone)).collect();
         let shift = Shift { from: moment(row.shift.0), until: moment(row.shift.1) };
-        let fact = Fact::Role(StaffRole { holder: identity(badge), role: row.role.clone(), zones, shifts: vec![shift] });
+        let fact =
+            Fact::Role(StaffRole { holder: identity(badge), role: row.role.clone(), zones, shifts: vec![shift] });
         reference(format!("s{badge}"), fact)
     });
     References { feed: name("roster"), as_of: moment(0.0), complete: true, statements: statements.collect() }
@@ -324,7 +332,7 @@ struct Said<'a> {
     last: &'a Situation,
 }
 
-fn write(said: &[Situation], results: &mut impl Write) -> Result<(), Box<dyn Error>> {
+fn write(said: &[Situation], badges: &Badges, results: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let mut order: Vec<SituationId> = Vec::new();
     let mut situations: BTreeMap<SituationId, Said<'_>> = BTreeMap::new();
     for situation in said {
@@ -340,7 +348,7 @@ fn write(said: &[Situation], results: &mut impl Write) -> Result<(), Box<dyn Err
     for id in order {
         let said = &situations[&id];
         if said.last.phase != Phase::Retracted
-            && let Some(row) = row(said)
+            && let Some(row) = row(said, badges)
         {
             writeln!(results, "{row}")?;
         }
@@ -348,7 +356,7 @@ fn write(said: &[Situation], results: &mut impl Write) -> Result<(), Box<dyn Err
     Ok(())
 }
 
-fn row(said: &Said<'_>) -> Option<Value> {
+fn row(said: &Said<'_>, badges: &Badges) -> Option<Value> {
     let situation = said.last;
     let emit = seconds(said.first);
     if situation.kind == "gate.passage" {
@@ -374,10 +382,10 @@ fn row(said: &Said<'_>) -> Option<Value> {
         "gate.container-mismatch" => ("container_mismatch", situation.zone.to_string()),
         "gate.tag-mismatch" => ("tag_plate_mismatch", situation.zone.to_string()),
         "gate.unbooked" => ("unbooked", situation.zone.to_string()),
-        "access.pass-back" => ("passback", badge(situation)?),
-        "access.impossible-travel" => ("impossible_travel", badge(situation)?),
-        "access.out-of-zone" => ("out_of_zone", badge(situation)?),
-        "access.out-of-hours" => ("out_of_hours", badge(situation)?),
+        "access.pass-back" => ("passback", badge(situation, badges)?),
+        "access.impossible-travel" => ("impossible_travel", badge(situation, badges)?),
+        "access.out-of-zone" => ("out_of_zone", badge(situation, badges)?),
+        "access.out-of-hours" => ("out_of_hours", badge(situation, badges)?),
         // A camera that does not answer sees as little as one that is covered.
         "sensor.silent" | "sensor.blind" => ("sensor_blind", source(situation)?),
         "sensor.stuck" => ("sensor_stuck", source(situation)?),
@@ -386,12 +394,13 @@ fn row(said: &Said<'_>) -> Option<Value> {
         _ => return None,
     };
     let gate = situation.kind.starts_with("gate.");
-    let at = if gate { situation.until.unwrap_or(situation.from) } else { situation.from };
+    // It is said at the exit, a moment after the vehicle crossed it.
+    let at = if gate { situation.until.map_or(emit, seconds) } else { seconds(situation.from) };
     Some(json!({
         "type": "anomaly",
         "emit": emit,
         "kind": kind,
-        "t": seconds(at),
+        "t": at,
         "subj": subject,
         "p": situation.probability,
     }))
@@ -409,17 +418,20 @@ fn crossed(fact: &Phrase) -> Option<WallTime> {
     time.filter(|_| words == "It crossed the lane")
 }
 
-fn badge(situation: &Situation) -> Option<String> {
+fn badge(situation: &Situation, badges: &Badges) -> Option<String> {
     let mut identities = situation.subjects.iter().flat_map(|subject| &subject.identities);
     let handle = identities.find(|identity| identity.kind == IdentityKind::Handle)?;
-    handle.value.as_clear().map(ToOwned::to_owned)
+    badges.get(handle.value.as_clear()?).cloned()
 }
 
 /// The data set's name of the sensor that a situation is about.
 fn source(situation: &Situation) -> Option<String> {
     let sensor = situation.evidence.first()?.sensor.as_str();
     let (device, place) = sensor.split_once('-')?;
-    let place = place.strip_prefix("a-").map(|lane| format!("-a.{lane}")).or_else(|| place.strip_prefix("b-").map(|lane| format!("-b.{lane}")));
+    let place = place
+        .strip_prefix("a-")
+        .map(|lane| format!("-a.{lane}"))
+        .or_else(|| place.strip_prefix("b-").map(|lane| format!("-b.{lane}")));
     Some(match place {
         Some(place) => format!("{device}{place}"),
         None => sensor.replace('-', "."),

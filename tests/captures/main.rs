@@ -8,7 +8,9 @@
 //! To add one, write the payload and an expected file with `reader` only, run with `QUAYWATCH_BLESS=1`, and read what was
 //! written before you commit it. To add a driver, write one function here that calls [`each`].
 
+mod ais;
 mod camera;
+mod frame;
 mod json;
 mod references;
 mod serial_text;

@@ -1,7 +1,9 @@
 //! The gateway as its users run it, against parts that are not ours: mosquitto, pymodbus, a plain HTTP server.
 
+mod explain;
 mod kill;
 mod operations;
+mod rates;
 mod reload;
 mod site;
 mod views;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Two trucks on one grant, at the speed of trucks: the times are the story, not a wait for something to be done.
-async fn tailgate(port: &mut Port, camera: &Subscriber) {
+pub async fn tailgate(port: &mut Port, camera: &Subscriber) {
     let step = |ms| sleep(Duration::from_millis(ms));
     port.contact(0, true);
     step(400).await;
@@ -92,7 +92,7 @@ async fn a_tailgating_reaches_two_recipients_with_two_views_and_their_answers_co
     assert_eq!(first, replay());
 }
 
-async fn lines_are_up(port: &Port) {
+pub async fn lines_are_up(port: &Port) {
     eventually(SOON, async || {
         let output = port.gateway.ask(&["status", "--json"]);
         let health: Value = serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())?;
@@ -103,7 +103,7 @@ async fn lines_are_up(port: &Port) {
 }
 
 /// The first tailgating product that names both trucks.
-async fn with_two_plates(recipient: &mut Subscriber) -> Value {
+pub async fn with_two_plates(recipient: &mut Subscriber) -> Value {
     loop {
         let product = recipient.product("gate.tailgating", SOON).await;
         let subjects = product["data"]["subjects"]

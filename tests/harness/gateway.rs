@@ -103,10 +103,9 @@ impl Gateway {
         let mut command = Command::new(binary());
         command.args(words);
         match words.first().copied() {
-            Some("explain") => {
+            Some("explain" | "replay" | "rates") => {
                 command.arg("--admin").arg(self.path("admin.sock")).arg("--state").arg(self.path("state"))
             }
-            Some("replay") => command.arg("--state").arg(self.path("state")),
             _ => command.arg("--admin").arg(self.path("admin.sock")),
         };
         command.output().expect("the binary runs")

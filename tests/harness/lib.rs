@@ -6,6 +6,7 @@
 pub mod gateway;
 pub mod modbus;
 pub mod mosquitto;
+pub mod score;
 pub mod subscriber;
 
 use std::{

@@ -6,3 +6,4 @@ mod desk;
 mod misbehaving;
 mod mqtt;
 mod secured;
+mod streamed;

@@ -3,7 +3,10 @@
 use crate::script::Scenario;
 use quaywatch::guards::CEL;
 use quaywatch_fusion::Engine;
-use quaywatch_schemas::{GatewayTime, Situation, Stamp, Stamped};
+use quaywatch_schemas::{
+    GatewayTime, Situation, Stamp, Stamped,
+    situation::{MOST_WEIGHT, score},
+};
 
 pub const KEY: [u8; 32] = [7; 32];
 
@@ -25,9 +28,8 @@ pub fn play(scenario: &Scenario) -> Vec<Situation> {
 /// What holds of everything that is ever said.
 pub fn check(situation: &Situation) {
     let kind = &situation.kind;
-    let sum = situation.evidence.iter().fold(situation.prior, |sum, piece| sum + piece.weight);
-    assert!((sum - situation.log_odds).abs() < 1e-9, "{kind}: the terms are the score");
-    let probability = 1.0 / (1.0 + (-situation.log_odds).exp());
+    the_terms_are_the_score(situation);
+    let probability = situation.calibration.probability(situation.log_odds);
     assert!((probability - situation.probability).abs() < 1e-9, "{kind}");
     assert!(situation.probability.is_finite() && (0.0..=1.0).contains(&situation.probability), "{kind}");
     let others: f64 = situation.alternatives.iter().map(|other| other.probability).sum();
@@ -41,6 +43,35 @@ pub fn check(situation: &Situation) {
     );
     assert!(situation.until.is_none_or(|until| until >= situation.from), "{kind}: until {:?}", situation.until);
     assert!(!situation.assessment.0.is_empty(), "{kind}");
+}
+
+/// Prior and terms make the score, a capped group being one term; and with the association held as it is, every piece of
+/// evidence outside a capped group is worth exactly what it is listed with: without it the score is lower by that much.
+fn the_terms_are_the_score(situation: &Situation) {
+    let kind = &situation.kind;
+    let grouped: Vec<usize> =
+        situation.groups.iter().flat_map(|group| &group.members).map(|index| *index as usize).collect();
+    let alone = situation.evidence.iter().enumerate().filter(|(index, _)| !grouped.contains(index));
+    let terms = alone.map(|(_, piece)| piece.weight).chain(situation.groups.iter().map(|group| group.after));
+    let sum = terms.fold(situation.prior, |sum, term| sum + term);
+    assert!((sum - situation.log_odds).abs() < 1e-9, "{kind}: the terms are the score");
+    for group in &situation.groups {
+        let members = || group.members.iter().map(|index| &situation.evidence[*index as usize]);
+        let before: f64 = members().map(|piece| piece.weight).sum();
+        assert!((before - group.before).abs() < 1e-9 && before.abs() > MOST_WEIGHT, "{kind}: {group:?}");
+        assert!((group.after.abs() - MOST_WEIGHT).abs() < 1e-9 && group.after * before > 0.0, "{kind}: {group:?}");
+        assert!(members().count() > 1 && members().all(|piece| piece.domain == group.domain), "{kind}: {group:?}");
+    }
+    for (index, piece) in situation.evidence.iter().enumerate() {
+        assert!(piece.weight.abs() <= MOST_WEIGHT, "{kind}: one piece is capped too");
+        if grouped.contains(&index) {
+            continue;
+        }
+        let mut others = situation.evidence.clone();
+        others.remove(index);
+        let without = score(situation.prior, &others);
+        assert!((situation.log_odds - without - piece.weight).abs() < 1e-9, "{kind}: {} is not its term", piece.sensor);
+    }
 }
 
 /// The log alone decides: not when time was told, nor where a snapshot was taken.

@@ -13,6 +13,7 @@ mod engine;
 mod late;
 mod products;
 mod properties;
+mod readme;
 mod render;
 mod script;
 mod site;

@@ -25,8 +25,10 @@ fn a_tailgating_as_two_recipients_get_it() {
     for recipient in RECIPIENTS {
         let events = &told[recipient];
         let phases: Vec<Phase> = events.iter().map(|event| event.data.phase).collect();
-        assert_eq!(phases, [Phase::Opened, Phase::Revised, Phase::Closed], "{recipient}");
-        let came = serde_json::to_string_pretty(&events[1]).unwrap();
+        // Who may not know that the follower came over the first loop by itself is not told anew when that is known.
+        let [Phase::Opened, between @ .., Phase::Closed] = phases.as_slice() else { panic!("{recipient}: {phases:?}") };
+        assert!(between.iter().all(|phase| *phase == Phase::Revised) && !between.is_empty(), "{recipient}: {phases:?}");
+        let came = serde_json::to_string_pretty(&events[between.len()]).unwrap();
         let file = folder.join(format!("{recipient}.json"));
         if std::env::var_os("SCENARIOS").is_some_and(|wish| wish == "write") {
             fs::write(&file, format!("{came}\n")).unwrap();
@@ -43,7 +45,7 @@ fn a_tailgating_as_two_recipients_get_it() {
 }
 
 /// What every recipient is sent, in order.
-fn disseminate(scenario: &Scenario) -> BTreeMap<&'static str, Vec<CloudEvent<Product>>> {
+pub fn disseminate(scenario: &Scenario) -> BTreeMap<&'static str, Vec<CloudEvent<Product>>> {
     let site = scenario.records.iter().find_map(|record| match &record.record {
         Record::Control(Control::SiteApplied { site, .. }) => Some(site.as_ref().clone()),
         _ => None,

@@ -4,16 +4,18 @@ use crate::{engine, script, site};
 use proptest::prelude::*;
 use quaywatch_fusion::Engine;
 use quaywatch_schemas::{
-    Control, NoData, Observation, Private, Reading, Record, SensorId, Site, Stamped, WallTime,
+    Calibration, Control, Model, NoData, Observation, Private, Reading, Record, SensorId, Site, Stamped, WallTime,
+    model::LearnedRates,
     observation::{
         AccessDecision, Candidate, Container, Cooperative, Credential, DenialReason, Detection, Frame, Freshness,
         Health, Measure, Media, ObjectClass, Phase, Plate, Report, SourceTime, Tag,
     },
     sealed::{Handle, Identity},
+    site::{Rates, Sensor},
     units::{Finite, Probability, Unit},
 };
 
-const SITES: [&str; 4] = ["gate", "quay", "simple-lane", "access"];
+const SITES: [&str; 5] = ["gate", "quay", "wet-quay", "simple-lane", "access"];
 const START: WallTime = WallTime(1_773_454_310_000_000_000);
 
 fn any_site() -> impl Strategy<Value = Site> {
@@ -34,7 +36,7 @@ fn reading() -> impl Strategy<Value = Reading> {
     };
     let score = || proptest::option::of((0.0..=1.0f64).prop_map(|score| Probability::new(score).unwrap()));
     let text = || proptest::string::string_regex("[A-Z0-9 é•-]{0,20}").unwrap().prop_map(Private::clear);
-    let units = ["kg", "t", "kN", "m/s", "[kn_i]", "m", "Cel", "%"];
+    let units = ["kg", "t", "kN", "m/s", "[kn_i]", "m", "Cel", "%", "mm/h", "lx"];
     let unit = proptest::sample::select(units.to_vec()).prop_map(|unit| Unit::new(unit).unwrap());
     let candidates = || {
         proptest::collection::vec((text(), score()).prop_map(|(text, confidence)| Candidate { text, confidence }), 0..9)
@@ -89,7 +91,7 @@ fn reading() -> impl Strategy<Value = Reading> {
         }),
         3 => proptest::collection::vec(detection, 0..4).prop_map(|detections| Reading::Frame(Frame { detections })),
         1 => (finite(), finite()).prop_map(|(latitude, longitude)| {
-            Reading::Cooperative(Cooperative { mmsi: 244_000_000, latitude, longitude, speed: None, course: None })
+            Reading::Cooperative(Cooperative::at(244_000_000, latitude, longitude))
         }),
         1 => any::<u32>().prop_map(Reading::People),
         1 => text().prop_map(|text| {
@@ -110,7 +112,7 @@ fn log() -> impl Strategy<Value = Vec<Stamped>> {
         1 => Just(Some(i64::MIN / 1_000_000)),
     ];
     let freshness = prop_oneof![8 => Just(Freshness::Live), 1 => Just(Freshness::History)];
-    let control = prop_oneof![30 => Just(0u8), 1 => Just(1u8), 1 => Just(2u8), 1 => Just(3u8)];
+    let control = prop_oneof![30 => Just(0u8), 1 => Just(1u8), 1 => Just(2u8), 1 => Just(3u8), 1 => Just(4u8)];
     let said = (gap, any::<prop::sample::Index>(), reading(), claimed, freshness, control, any::<bool>());
     (any_site(), proptest::collection::vec(said, 1..120)).prop_map(|(site, said)| {
         let mut sensors: Vec<SensorId> = site.sensors.keys().cloned().collect();
@@ -126,6 +128,7 @@ fn log() -> impl Strategy<Value = Vec<Stamped>> {
             let record = match control {
                 1 => Record::Control(Control::Started { build: "x".into(), boot: [0; 16] }),
                 2 => Record::Control(Control::SecurityLevel { level: 200, by: "x".into() }),
+                4 => Record::Control(Control::RatesAdopted { by: "x".into(), model: Box::new(adopted(&site, now)) }),
                 // A site file without its last sensor: what was open in that zone ends.
                 3 => {
                     let mut less = site.clone();
@@ -144,6 +147,23 @@ fn log() -> impl Strategy<Value = Vec<Stamped>> {
         }
         records
     })
+}
+
+/// A set of rates and calibrations for everything, another one every time.
+fn adopted(site: &Site, seed: u64) -> Model {
+    let share = (seed % 97) as f64 / 97.0;
+    let rates = Some(Rates { detection: 0.5 + share / 2.0, false_alarm: 0.001 + share / 10.0 });
+    let learned = |spec: &Sensor| LearnedRates { instead_of: spec.rates, day: rates, night: rates };
+    let calibrations = [
+        Calibration::Platt { slope: 0.1 + 2.0 * share, offset: share - 0.5 },
+        Calibration::Isotonic { knots: vec![(-3.0, 0.0), (0.0, share), (3.0, 1.0)] },
+        Calibration::Identity,
+    ];
+    let kinds = quaywatch_fusion::rule_kinds().iter().map(|rule| rule.kind.to_owned());
+    Model {
+        rates: site.sensors.iter().map(|(id, spec)| (id.clone(), learned(spec))).collect(),
+        calibration: kinds.zip(calibrations.into_iter().cycle()).collect(),
+    }
 }
 
 /// Enough for every run; `PROPTEST_CASES=5000` for a night.
@@ -268,6 +288,55 @@ fn a_snapshot_of_another_version_or_a_damaged_one_is_refused() {
     for cut in [0, 1, snapshot.len() / 2] {
         assert!(Engine::restore(engine::KEY, &snapshot[..cut]).is_err(), "cut at {cut}");
     }
+}
+
+/// By night, and only while the site file says what they were learned instead of.
+#[test]
+fn adopted_rates_and_calibration_hold_from_their_place_in_the_log() {
+    let site = site::load("quay", &["quay-presence".to_owned()]);
+    let (pir, dome) = (SensorId::new("pir").unwrap(), SensorId::new("dome").unwrap());
+    let file = site.sensors[&pir].rates;
+    let night = Rates { detection: 0.9, false_alarm: 0.003 };
+    let by_day = Rates { detection: 0.5, false_alarm: 0.4 };
+    let learned = |instead_of| LearnedRates { instead_of, day: Some(by_day), night: Some(night) };
+    let of_another_file = learned(Rates { detection: 0.8, ..file });
+    let calibration = Calibration::Platt { slope: 0.5, offset: 1.5 };
+    let model = Model {
+        rates: [(pir.clone(), learned(file)), (dome.clone(), of_another_file)].into(),
+        calibration: [("quay.presence".to_owned(), calibration.clone())].into(),
+    };
+    let person =
+        Detection { class: ObjectClass::Person, confidence: None, position: None, speed: None, zones: Vec::new() };
+    let says = |sensor: &SensorId, reading| Record::Observation(Observation::live(sensor.clone(), reading));
+    let play = |adopts: bool| {
+        let mut records = vec![Record::Control(Control::SiteApplied { site: Box::new(site.clone()), digest: [0; 32] })];
+        let adopted = Control::RatesAdopted { by: "uid 0".into(), model: Box::new(model.clone()) };
+        records.extend(adopts.then_some(Record::Control(adopted)));
+        records.push(says(&pir, Reading::Contact(false)));
+        records.push(says(&pir, Reading::Contact(true)));
+        records.push(says(&dome, Reading::Frame(Frame { detections: vec![person.clone()] })));
+        let records = records
+            .into_iter()
+            .zip(1..)
+            .map(|(record, position)| Stamped { stamp: script::stamp(position as f64, position, START), record });
+        let records: Vec<Stamped> = records.collect();
+        let mut one = engine::new_engine();
+        let said: Vec<_> = records.iter().flat_map(|record| one.observe(record)).collect();
+        said.iter().for_each(engine::check);
+        let end = records.last().unwrap().stamp;
+        assert!(engine::bytes(&engine::restored(&records, &end, 1)) == engine::bytes(&said), "also over a restart");
+        said.into_iter().next().unwrap()
+    };
+    let (before, after) = (play(false), play(true));
+    let weight = |situation: &quaywatch_schemas::Situation, of: &SensorId| {
+        situation.evidence.iter().find(|piece| piece.sensor == *of).unwrap().weight
+    };
+    assert!(before.conditions.night && before.calibration == Calibration::Identity);
+    assert!((weight(&before, &pir) - (file.detection / file.false_alarm).ln()).abs() < 1e-9);
+    assert!((weight(&after, &pir) - (night.detection / night.false_alarm).ln()).abs() < 1e-9);
+    assert!((weight(&after, &dome) - weight(&before, &dome)).abs() < 1e-9, "the file was changed since");
+    assert!((after.probability - calibration.probability(after.log_odds)).abs() < 1e-12);
+    assert_ne!(before.model, after.model);
 }
 
 #[test]

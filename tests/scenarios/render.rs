@@ -46,6 +46,11 @@ fn block(situation: &Situation, scenario: &Scenario) -> String {
         };
         line(side, format!("{:+.2} {}: {}", piece.weight, piece.sensor, words(&piece.said, scenario)));
     }
+    for group in &situation.groups {
+        let members = group.members.iter().map(|index| situation.evidence[*index as usize].sensor.as_str());
+        let members = members.collect::<Vec<_>>().join(", ");
+        line("capped", format!("{:+.2} for {:+.2} of {}: {members}", group.after, group.before, group.domain));
+    }
     for missing in &situation.missing {
         let since = missing.since.map(|since| format!(" since {:.1} s", scenario.seconds(since))).unwrap_or_default();
         line("missing", format!("{}: {}{since}", missing.sensor, why(missing.why)));

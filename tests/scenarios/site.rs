@@ -10,6 +10,7 @@ use quaywatch_schemas::{
         },
     },
     time::WallTime,
+    units::Unit,
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
@@ -46,6 +47,7 @@ struct SensorFile {
     role: Role,
     domain: DomainId,
     silent_after_s: Option<u64>,
+    unit: Option<Unit>,
     range: Option<(f64, f64)>,
     #[serde(default = "usual")]
     rates: (f64, f64),
@@ -95,7 +97,7 @@ pub fn load(name: &str, rules: &[String]) -> Site {
             clock: sensor.clock,
             leads: sensor.leads,
             silent_after: sensor.silent_after_s.map(Duration::from_secs),
-            unit: None,
+            unit: sensor.unit,
             range: sensor.range,
             rates: Rates { detection: sensor.rates.0, false_alarm: sensor.rates.1 },
         };

@@ -6,6 +6,7 @@ use quaywatch_schemas::{
     Stamped, WallTime,
     control::{OperatorAct, ReceivedAnswer},
     marking::{Marking, Releasable, Tlp},
+    model::{Calibration, LearnedRates, Model},
     names::BadName,
     observation::{
         AccessDecision, Authenticity, Candidate, Container, Cooperative, Credential, DenialReason, DetectedPosition,
@@ -149,11 +150,14 @@ fn observations() -> Vec<(&'static str, Record)> {
         (
             "cooperative",
             reading(Reading::Cooperative(Cooperative {
-                mmsi: 244_123_456,
-                latitude: finite(51.9),
-                longitude: finite(4.1),
                 speed: Some(finite(2.5)),
-                course: None,
+                heading: Some(finite(271.0)),
+                accuracy_m: Some(finite(10.0)),
+                name: Some("QW ANNA".into()),
+                ship_type: Some(52),
+                imo: Some(9_074_729),
+                length_m: Some(finite(32.0)),
+                ..Cooperative::at(244_123_456, finite(51.9), finite(4.1))
             })),
         ),
         ("people", reading(Reading::People(3))),
@@ -224,7 +228,23 @@ fn others() -> Vec<(&'static str, Record)> {
         control("key destroyed", Control::KeyDestroyed { key: 1 }),
         control("epoch began", Control::EpochBegan { epoch: 0x3f, reason: "a new store".into() }),
         control("log damage", Control::LogDamage { reason: "frames do not check out".into(), bytes: 512 }),
+        control("rates adopted", Control::RatesAdopted { by: "uid 0".into(), model: Box::new(model()) }),
     ]
+}
+
+fn model() -> Model {
+    let rates = |detection| Some(Rates { detection, false_alarm: 0.01 });
+    let learned = LearnedRates {
+        instead_of: Rates { detection: 0.95, false_alarm: 0.01 },
+        day: rates(0.875),
+        night: rates(0.75),
+    };
+    let calibration = [
+        ("gate.passage".into(), Calibration::Identity),
+        ("gate.tailgating".into(), Calibration::Platt { slope: 0.5, offset: -0.25 }),
+        ("quay.presence".into(), Calibration::Isotonic { knots: vec![(-1.0, 0.25), (2.0, 0.75)] }),
+    ];
+    Model { rates: [(name("front"), learned)].into(), calibration: calibration.into() }
 }
 
 fn site() -> Site {

@@ -1,5 +1,7 @@
 //! The most of everything. At a bound the oldest goes, and what is counted there says so.
 
+pub use quaywatch_schemas::situation::MOST_WEIGHT;
+
 /// Vehicles a lane holds at once: a 60 m lane and 4 m cars make fifteen; more than eight means a loop is stuck.
 pub const VEHICLES_PER_LANE: usize = 8;
 /// Plate reads kept of one vehicle: a camera at 10 reads/s over the two seconds a plate is well in view.
@@ -28,9 +30,6 @@ pub const FINDINGS_PER_RULE: usize = 64;
 pub const HABITS_PER_ZONE: usize = 1024;
 /// Grants, passages and refusals at one door that wait to be matched. The oldest goes.
 pub const EVENTS_PER_DOOR: usize = 32;
-/// Weight of one piece of evidence, and of everything that shares a failure domain, in log-odds: a factor of about 400.
-/// Whatever fails together must not be able to prove anything alone.
-pub const MOST_WEIGHT: f64 = 6.0;
 /// Identities of messages remembered per sensor, to know a repeat: a line repeats what it just sent. The ledger remembers far
 /// more; this is for what it let through.
 pub const REPEATS_PER_SENSOR: usize = 24;
@@ -42,6 +41,21 @@ pub const EDGES_PER_LOOP: usize = 64;
 pub const HEARD_PER_LANE: usize = 192;
 /// Readings of a scale: two minutes at two a second.
 pub const WEIGHTS_PER_LANE: usize = 256;
+/// Moving things known at once, of all sensors that give positions. At the bound the least believed goes, unconfirmed ones
+/// first.
+pub const TRACKS: usize = 1_024;
+/// Measurements no track explains, kept for the next scan to be matched with: two scans of nothing but clutter.
+pub const SEEDS: usize = 512;
+/// Sensors whose last record of a track is kept: what is said of it rests on these.
+pub const SENSORS_PER_TRACK: usize = 4;
+/// Words of the last seconds that a late one is put between: ten sensors at ten scans a second for five seconds. Beyond it
+/// the span for late words shortens.
+pub const WORDS: usize = 512;
+/// Copies of the scene from which late words are worked in. Beyond it the oldest goes, and more is gone through again.
+pub const SCENES: usize = 64;
+/// Tracks that have a name, those included that were lost a moment ago and may be found again. At the bound the one lost
+/// longest ago goes.
+pub const NAMED_TRACKS: usize = 2 * TRACKS;
 /// What waits for one pattern in one zone until what came before it should have been heard: three seconds at 80 words a
 /// second. At the bound the oldest waits no longer.
 pub const EVENTS_WAITING: usize = 256;
@@ -51,6 +65,8 @@ pub const KEYS_PER_PATTERN: usize = 256;
 pub const HITS_OF_ANY: usize = 64;
 /// What was seen of expected and forbidden things, for each key of a pattern. The oldest goes.
 pub const SOFT_PER_KEY: usize = 64;
+/// Things that one pattern follows in one zone. Beyond it those that came first are followed.
+pub const TRACKS_PER_PATTERN: usize = 64;
 /// Situations that one pattern remembers to have counted. The oldest goes.
 pub const SAID_REMEMBERED: usize = 64;
 /// Steps that one pattern's automata may take for one record. Origin: a step takes some 20 ns, and 1,000 patterns that all

@@ -1,27 +1,31 @@
 //! The main loop: deadlines that were due, then the record.
 
 use crate::{
+    bounds::PASSAGES_PER_LANE,
     guard::{Guards, NoGuards},
     health::{Memory, SensorHealth, watches},
-    identity,
+    identity::{self, Known},
     index::Index,
     lane::{self, Lane, LaneEvent, Patience},
+    learning::model_id,
     passages::Passages,
     patterns::{self, Noted, PatternState, Patterns},
     plates::Read,
     references::Statements,
-    rules::{Here, Look, Machine, Seen, Sensors, Signal, Speaker},
+    rules::{Here, Look, Machine, Seen, Sensors, Signal, Speaker, Stream, hears_of_tracks},
+    tracks::{TrackCounts, TrackEvent, TrackView, Tracker},
     trails::{self, TrailEvent, Trails},
 };
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     format,
-    string::{String, ToString},
+    string::String,
     vec::Vec,
 };
 use core::{fmt, time::Duration};
 use quaywatch_schemas::{
-    Control, GatewayTime, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime, ZoneId,
+    Control, GatewayTime, Model, Observation, Reading, Record, SensorId, Site, Situation, Stamp, Stamped, WallTime,
+    ZoneId,
     observation::Freshness,
     site::{
         Role, ZoneKind,
@@ -52,6 +56,7 @@ struct Hearing {
     by_role: BTreeMap<Role, u64>,
     lane: u64,
     trails: u64,
+    tracks: u64,
 }
 
 /// Everything the engine remembers.
@@ -59,6 +64,8 @@ struct Hearing {
 struct EngineMemory {
     site: Option<Site>,
     model: String,
+    /// Rates and calibration that a person has put in force.
+    adopted: Model,
     last: Stamp,
     /// The last record or deadline. Not in a snapshot, so that its bytes depend on the log alone.
     #[serde(skip)]
@@ -71,6 +78,7 @@ struct EngineMemory {
     zones: Vec<ZoneMemory>,
     statements: Statements,
     trails: Trails,
+    tracker: Tracker,
     patterns: Patterns,
     /// Who asked to be woken when: time, zone, and which of the zone's machines (its lane is 0, its passages are 1).
     deadlines: BTreeSet<(GatewayTime, u32, u16)>,
@@ -80,10 +88,16 @@ struct EngineMemory {
 struct ZoneMemory {
     lane: Option<Lane>,
     passages: Option<Passages>,
+    /// What was worked out of the last passages, for as long as they and the statements stay the same.
+    #[serde(skip)]
+    known: VecDeque<Worked>,
     machines: Vec<Machine>,
     /// What each of them asked for, lane and passages first.
     asked: Vec<Option<GatewayTime>>,
 }
+
+/// What is known of a passage: its digest, the version of the statements, and what was worked out of them.
+type Worked = (u64, u64, Known);
 
 /// The lane and its passages ask to be woken as the machines do, and come before them.
 const LANE: u16 = 0;
@@ -204,6 +218,11 @@ impl Engine {
         self.memory.site.as_ref()
     }
 
+    /// The rates and calibration that a person has put in force.
+    pub fn adopted(&self) -> &Model {
+        &self.memory.adopted
+    }
+
     /// How a sensor is, as of the last record or deadline.
     pub fn health(&self, sensor: &SensorId) -> SensorHealth {
         let memory = self.index.sensor(sensor).and_then(|number| self.memory.sensors.get(number));
@@ -218,11 +237,20 @@ impl Engine {
         let Some(site) = &self.memory.site else { return Vec::new() };
         let blind = site.zones.keys().filter(|zone| {
             let Some(number) = self.index.zone(zone) else { return false };
-            let watches_it = |sensor: &&SensorId| site.sensors.get(*sensor).is_some_and(|spec| watches(spec.role));
-            let mut watching = self.index.of_zone(number).filter(watches_it).peekable();
-            watching.peek().is_some() && !watching.any(|sensor| self.health(sensor).is_healthy())
+            let mut watching = self.index.of_zone(number).filter(|(_, spec)| watches(spec.role)).peekable();
+            watching.peek().is_some() && !watching.any(|(sensor, _)| self.health(sensor).is_healthy())
         });
         blind.cloned().collect()
+    }
+
+    /// What moves on the site and is likely there, where it is at a time near the last record's.
+    pub fn tracks(&self, at: WallTime) -> Vec<TrackView> {
+        self.memory.tracker.views(at)
+    }
+
+    /// What became of the positions taken in.
+    pub fn track_counts(&self) -> TrackCounts {
+        self.memory.tracker.counts()
     }
 
     /// Everything the engine remembers.
@@ -253,7 +281,7 @@ impl Engine {
     fn take(&mut self, observation: &Observation, stamp: &Stamp, out: &mut Vec<Situation>) {
         let Some(number) = self.index.sensor(&observation.sensor) else { return };
         let memory = &mut self.memory;
-        let Some(spec) = memory.site.as_ref().and_then(|site| site.sensors.get(&observation.sensor)) else { return };
+        let Some(spec) = self.index.spec(number) else { return };
         let Some(known) = memory.sensors.get_mut(number) else { return };
         // What a source kept back says how things were: it neither heals a sensor nor raises an alarm.
         if known.is_repeat(observation.source_id) {
@@ -270,10 +298,15 @@ impl Engine {
         }
         let heard = known.clock.hear(claimed, spec.clock, stamp);
         let change = known.take(spec, &observation.reading, heard.at, stamp.gateway, stamp.position);
+        // What it does not show counts only if it could have shown it at that time.
+        let then = GatewayTime(stamp.gateway.0.saturating_sub(stamp.wall.0.saturating_sub(heard.at.0).max(0) as u64));
+        let counts = known.could_speak_since(spec, then, stamp.gateway);
+        let mut tracked = Vec::new();
+        memory.tracker.take(&observation.sensor, &observation.reading, heard.at, stamp, counts, &mut tracked);
         let Some(zone) = self.index.zone_of(number) else { return };
         let role = spec.role;
         let Some((around, zones)) = self.split() else { return };
-        let Some(spec) = around.site.sensors.get(&observation.sensor) else { return };
+        let Some(spec) = around.index.spec(number) else { return };
         let signal = Signal {
             sensor: &observation.sensor,
             spec,
@@ -319,7 +352,22 @@ impl Engine {
             self.trace(observation, heard.at, stamp);
             self.follow(stamp, out);
         }
+        self.show_tracks(&tracked, stamp, out);
         self.let_patterns_work(&patterns, stamp, out);
+    }
+
+    /// Shows zones what happened to tracks in them.
+    fn show_tracks(&mut self, tracked: &[(ZoneId, TrackEvent)], stamp: &Stamp, out: &mut Vec<Situation>) {
+        for (zone, event) in tracked {
+            let Some(zone) = self.index.zone(zone) else { continue };
+            let woken = self.hearing.get(zone as usize).map_or(0, |hearing| hearing.tracks);
+            let seen = Seen::Track(event);
+            let Some((around, zones)) = self.split() else { return };
+            around.let_work(zones, (zone, woken), stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
+            self.ask_again(zone, woken, stamp.gateway);
+            let patterns = self.memory.patterns.note_track(&self.compiled, zone, event, stamp);
+            self.let_patterns_work(&patterns, stamp, out);
+        }
     }
 
     /// Shows the patterns that ask for it what the gateway has said since `from`.
@@ -400,7 +448,8 @@ impl Engine {
 
     /// What machines look at while they work, and the zones they are in.
     fn split(&mut self) -> Option<(Around<'_>, &mut [ZoneMemory])> {
-        let EngineMemory { site, model, last, security_level, sensors, zones, statements, .. } = &mut self.memory;
+        let EngineMemory { site, model, adopted, last, security_level, sensors, zones, statements, .. } =
+            &mut self.memory;
         let around = Around {
             key: &self.key,
             site: site.as_ref()?,
@@ -409,6 +458,7 @@ impl Engine {
             sensors,
             statements,
             model,
+            adopted,
             last,
             security_level: *security_level,
         };
@@ -422,6 +472,11 @@ impl Engine {
             }
             Control::SiteApplied { site, .. } => self.apply(site, stamp, out),
             Control::References(references) => self.memory.statements.take(references, &self.key),
+            Control::RatesAdopted { model, .. } => {
+                self.memory.adopted = (**model).clone();
+                let site = self.memory.site.as_ref();
+                self.memory.model = site.map(|site| model_id(site, &self.memory.adopted)).unwrap_or_default();
+            }
             Control::SecurityLevel { level, .. } => self.memory.security_level = (*level).clamp(1, 3),
             _ => {}
         }
@@ -462,7 +517,7 @@ impl Engine {
         let names = self.memory.site.as_ref().into_iter().flat_map(|site| site.sensors.keys().cloned());
         let mut sensors: BTreeMap<SensorId, Memory> = names.zip(core::mem::take(&mut self.memory.sensors)).collect();
         self.memory.deadlines.clear();
-        self.memory.model = model(site);
+        self.memory.model = model_id(site, &self.memory.adopted);
         self.memory.sensors =
             site.sensors.keys().map(|id| sensors.remove(id).unwrap_or_else(|| Memory::expected_from(now))).collect();
         self.memory.zones = site
@@ -472,6 +527,7 @@ impl Engine {
                 let mut memory = zones.remove(id).unwrap_or_else(|| ZoneMemory {
                     lane: (zone.kind == ZoneKind::Lane).then(Lane::default),
                     passages: (zone.kind == ZoneKind::Lane).then(Passages::default),
+                    known: VecDeque::new(),
                     machines: Machine::of_zone(site, id, zone),
                     asked: Vec::new(),
                 });
@@ -480,6 +536,7 @@ impl Engine {
                 memory
             })
             .collect();
+        self.memory.tracker.apply(site, |zone| hears_of_tracks(site, zone));
         let site_before = self.memory.site.replace(site.clone());
         let compiled_before = core::mem::take(&mut self.compiled);
         self.look_up_anew();
@@ -581,7 +638,19 @@ impl Engine {
             (PASSAGES, _, Some(passages)) => {
                 let Some(zone_id) = self.index.zone_name(zone) else { return events };
                 for passage in passages.fire(at, patience) {
-                    let known = identity::judge(&passage, &memory.statements, site, zone_id);
+                    let (digest, version) = (passage.digest, memory.statements.version());
+                    let same = |worked: &&Worked| (worked.0, worked.1) == (digest, version);
+                    let known = match zone_memory.known.iter().find(same).filter(|_| passage.exit.is_some()) {
+                        Some((_, _, known)) => known.clone(),
+                        None => {
+                            let known = identity::judge(&passage, &memory.statements, site, zone_id);
+                            if zone_memory.known.len() == PASSAGES_PER_LANE {
+                                zone_memory.known.pop_front();
+                            }
+                            zone_memory.known.push_back((digest, version, known.clone()));
+                            known
+                        }
+                    };
                     events.push(LaneEvent::Passed(alloc::boxed::Box::new((passage, known))));
                 }
             }
@@ -595,13 +664,9 @@ impl Engine {
         let patience = self.patience();
         let memory = &mut self.memory;
         let Some(site) = &memory.site else { return };
-        let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), memory.zones.get_mut(zone as usize))
-        else {
-            return;
-        };
-        let look =
-            Look { now, site, zone_id, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
-        let ZoneMemory { lane, passages, machines, asked } = zone_memory;
+        let Some(zone_memory) = memory.zones.get_mut(zone as usize) else { return };
+        let look = Look { now, site, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
+        let ZoneMemory { lane, passages, machines, asked, .. } = zone_memory;
         let mut ask = |who: u16, wanted: Option<GatewayTime>| {
             let Some(asked) = asked.get_mut(usize::from(who)) else { return };
             // What is asked for already stays, also where it is due this very moment and another was served first.
@@ -644,6 +709,7 @@ struct Around<'a> {
     sensors: &'a [Memory],
     statements: &'a Statements,
     model: &'a str,
+    adopted: &'a Model,
     last: &'a Stamp,
     security_level: u8,
 }
@@ -679,7 +745,9 @@ impl Around<'_> {
         if woken == 0 {
             return;
         }
-        let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), zones.get_mut(zone as usize)) else { return };
+        let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), zones.get_mut(zone as usize)) else {
+            return;
+        };
         for (bit, machine) in zone_memory.machines.iter_mut().enumerate() {
             if woken & (1 << bit) == 0 {
                 continue;
@@ -713,6 +781,7 @@ impl Around<'_> {
             mode,
             key: self.key,
             model: self.model,
+            adopted: self.adopted,
             position: self.last.position,
             clock: self.last.quality,
             wall_offset: wall_offset(self.last),
@@ -732,11 +801,13 @@ impl Hearing {
         let mut hearing = Self::default();
         for (bit, machine) in machines.iter().enumerate().take(MOST_MACHINES) {
             let kind = machine.kind();
-            if kind.hears_lane {
-                hearing.lane |= 1 << bit;
-            }
-            if kind.hears_trails {
-                hearing.trails |= 1 << bit;
+            for stream in kind.follows {
+                let bits = match stream {
+                    Stream::Lane => &mut hearing.lane,
+                    Stream::Trails => &mut hearing.trails,
+                    Stream::Tracks => &mut hearing.tracks,
+                };
+                *bits |= 1 << bit;
             }
             for role in Role::ALL.into_iter().filter(|role| (kind.hears)(*role)) {
                 *hearing.by_role.entry(role).or_default() |= 1 << bit;
@@ -766,15 +837,4 @@ fn lane_signal<'a>(signal: &Signal<'a>, stamp: &Stamp) -> lane::Signal<'a> {
 pub(crate) fn grant_lasts(site: &Site) -> Duration {
     let settings = site.rules.tailgating.as_ref().map(|rule| rule.settings.grant_lasts);
     settings.unwrap_or_else(|| rules::Tailgating::default().grant_lasts)
-}
-
-/// Names the set of rates a conclusion was drawn with.
-fn model(site: &Site) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for (id, sensor) in &site.sensors {
-        hasher.update(id.as_str().as_bytes());
-        hasher.update(&sensor.rates.detection.to_le_bytes());
-        hasher.update(&sensor.rates.false_alarm.to_le_bytes());
-    }
-    hasher.finalize().to_hex().as_str().get(..4).unwrap_or_default().to_string()
 }

@@ -1,17 +1,19 @@
 //! Scores that are the sum of their terms, and the life of a situation.
 //!
-//! A [`Draft`] collects what speaks for and against a conclusion. Each piece adds its weight in log-odds; a piece, and all
-//! pieces that share a failure domain, add at most [`MOST_WEIGHT`] together. What a piece is listed with is what it added,
-//! so prior and listed weights always make the score.
+//! A [`Draft`] collects what speaks for and against a conclusion. Each piece has its own weight in log-odds, whatever came
+//! before it; pieces that share a failure domain and speak the same way count for at most [`MOST_WEIGHT`] together, as one
+//! term ([`quaywatch_schemas::situation::EvidenceGroup`]). So the score is the sum of prior and terms in any order of the
+//! pieces, and a piece outside a capped group is worth exactly what it is listed with.
 
-use crate::{bounds::MOST_WEIGHT, rules::Here};
-use alloc::{string::String, vec::Vec};
+use crate::{bounds::MOST_WEIGHT, health::SensorHealth, kinds::roles_of, rules::Here};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
-    Position, SensorId, Situation, WallTime,
+    Calibration, Position, SensorId, Situation, WallTime,
     observation::Media,
     situation::{
-        Action, Alternative, Certainty, Evidence, Missing, Phase, Phrase, Severity, Side, SituationId, Subject, Urgency,
+        Action, Alternative, Certainty, Evidence, Missing, Phase, Phrase, Severity, Side, SituationId, Source,
+        SourceState, Subject, Urgency, capped_groups, score,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -22,8 +24,9 @@ pub(crate) struct Draft {
     pub(crate) from: WallTime,
     pub(crate) until: Option<WallTime>,
     pub(crate) prior: f64,
-    log_odds: f64,
     evidence: Vec<Evidence>,
+    /// What scores of this kind mean; set with the first piece of evidence, when it is known whose draft this is.
+    calibration: Calibration,
     pub(crate) severity: Severity,
     pub(crate) urgency: Urgency,
     pub(crate) headline: Phrase,
@@ -45,8 +48,8 @@ impl Draft {
             from,
             until: None,
             prior,
-            log_odds: prior,
             evidence: Vec::new(),
+            calibration: Calibration::Identity,
             severity: Severity::Moderate,
             urgency: Urgency::Immediate,
             headline,
@@ -89,15 +92,14 @@ impl Draft {
         side: Side,
     ) {
         let Some(spec) = here.site.sensors.get(sensor) else { return };
-        let group: f64 =
-            self.evidence.iter().filter(|piece| piece.domain == spec.domain).map(|piece| piece.weight).sum();
-        let added = (group + weight.clamp(-MOST_WEIGHT, MOST_WEIGHT)).clamp(-MOST_WEIGHT, MOST_WEIGHT) - group;
-        self.log_odds += added;
+        if self.evidence.is_empty() {
+            self.calibration = here.calibration();
+        }
         self.evidence.push(Evidence {
             sensor: sensor.clone(),
             positions,
             said,
-            weight: added,
+            weight: weight.clamp(-MOST_WEIGHT, MOST_WEIGHT),
             side,
             domain: spec.domain.clone(),
         });
@@ -124,8 +126,13 @@ impl Draft {
         self.actions.clear();
     }
 
+    /// Calibrated.
     pub(crate) fn probability(&self) -> f64 {
-        logistic(self.log_odds)
+        self.calibration.probability(self.log_odds())
+    }
+
+    fn log_odds(&self) -> f64 {
+        score(self.prior, &self.evidence)
     }
 }
 
@@ -140,6 +147,7 @@ struct Open {
     id: SituationId,
     revision: u32,
     log_odds: f64,
+    probability: f64,
     shape: Shape,
 }
 
@@ -166,7 +174,7 @@ impl Life {
     /// Whether it was said more surely than this, on as much: then it only fades, and that is no news.
     pub(crate) fn was_surer(&self, draft: &Draft) -> bool {
         let rests_on: usize = draft.evidence.iter().map(|piece| 1 + piece.positions.len()).sum();
-        self.open.as_ref().is_some_and(|open| open.log_odds >= draft.log_odds && open.shape.evidence >= rests_on)
+        self.open.as_ref().is_some_and(|open| open.log_odds >= draft.log_odds() && open.shape.evidence >= rests_on)
     }
 
     /// Says it: opens, or revises if probability, certainty, or what it rests on has changed. `first` is the position of
@@ -185,22 +193,23 @@ impl Life {
             severity: draft.severity,
             urgency: draft.urgency,
         };
+        let (log_odds, probability) = (draft.log_odds(), draft.probability());
         match &mut self.open {
             None => {
                 let id = SituationId::of(here.key, here.site.id.as_str(), what, here.zone_id, first);
-                self.open = Some(Open { id, revision: 1, log_odds: draft.log_odds, shape });
+                self.open = Some(Open { id, revision: 1, log_odds, probability, shape });
                 here.put_out(id, 1, Phase::Opened, draft);
             }
             Some(open) => {
-                let (before, now) = (logistic(open.log_odds), draft.probability());
-                let same_word = Certainty::of(before) == Certainty::of(now)
-                    || libm::fabs(open.log_odds - draft.log_odds) < WORTH_ANOTHER_WORD;
-                let same_number = libm::fabs(before - now) < WORTH_REVISING;
+                let same_word = Certainty::of(open.probability) == Certainty::of(probability)
+                    || libm::fabs(open.log_odds - log_odds) < WORTH_ANOTHER_WORD;
+                let same_number = libm::fabs(open.probability - probability) < WORTH_REVISING;
                 if same_word && same_number && open.shape == shape {
                     return;
                 }
                 open.revision += 1;
-                open.log_odds = draft.log_odds;
+                open.log_odds = log_odds;
+                open.probability = probability;
                 open.shape = shape;
                 let (id, revision) = (open.id, open.revision);
                 here.put_out(id, revision, Phase::Revised, draft);
@@ -234,7 +243,8 @@ pub(crate) fn situation(here: &Here<'_>, id: SituationId, revision: u32, phase: 
     let mut rule = String::from(here.rule.kind);
     rule.push('@');
     rule.push_str(here.rule.version);
-    let probability = draft.probability();
+    let (log_odds, probability) = (draft.log_odds(), draft.probability());
+    let (groups, sources) = (capped_groups(&draft.evidence), sources(here, &draft));
     Situation {
         id,
         revision,
@@ -248,7 +258,7 @@ pub(crate) fn situation(here: &Here<'_>, id: SituationId, revision: u32, phase: 
         concluded_wall: here.wall(here.now),
         clock: here.clock,
         prior: draft.prior,
-        log_odds: draft.log_odds,
+        log_odds,
         probability,
         severity: draft.severity,
         urgency: draft.urgency,
@@ -258,20 +268,39 @@ pub(crate) fn situation(here: &Here<'_>, id: SituationId, revision: u32, phase: 
         actions: draft.actions,
         subjects: draft.subjects,
         evidence: draft.evidence,
+        groups,
         missing: draft.missing,
+        sources,
+        conditions: here.conditions(),
         alternatives: draft.alternatives,
         media: draft.media,
         status: here.site.status,
         security_level: here.security_level,
         rule,
         model: here.model.into(),
+        calibration: draft.calibration,
         mode: here.mode,
         answer_within: draft.answer_within,
     }
 }
 
-pub(crate) fn logistic(log_odds: f64) -> f64 {
-    1.0 / (1.0 + libm::exp(-log_odds))
+/// How the sensors are that a draft rests on, and those that its rule looks at here, in name order.
+fn sources(here: &Here<'_>, draft: &Draft) -> Vec<Source> {
+    let roles = roles_of(here.rule.kind);
+    let looked_at = here.site.sensors_of(here.zone_id).filter(|(_, spec)| roles.contains(&spec.role)).map(|(id, _)| id);
+    let spoke = draft.evidence.iter().map(|piece| &piece.sensor);
+    let missed = draft.missing.iter().map(|missing| &missing.sensor);
+    let all: BTreeSet<&SensorId> = looked_at.chain(spoke).chain(missed).collect();
+    all.into_iter()
+        .map(|sensor| {
+            let state = match here.health(sensor) {
+                SensorHealth::Healthy => SourceState::Healthy,
+                SensorHealth::NeverHeard => SourceState::NeverHeard,
+                SensorHealth::Unhealthy(why, since) => SourceState::Unhealthy { why, since: here.wall(since) },
+            };
+            Source { sensor: sensor.clone(), state }
+        })
+        .collect()
 }
 
 pub(crate) fn logit(probability: f64) -> f64 {

@@ -210,6 +210,7 @@ pub(crate) fn watches(role: Role) -> bool {
             | Role::Temperature
             | Role::Heartbeat
             | Role::Light
+            | Role::Rain
             | Role::MooringLoad
     )
 }

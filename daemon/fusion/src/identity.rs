@@ -175,6 +175,9 @@ impl Code {
 
     /// ln P(this read | that code), dirt and shadows taken into account.
     fn likelihood(&self, code: &Letters, dirty: &Costs) -> f64 {
+        if !self.letters.resembles(code) {
+            return f64::NEG_INFINITY;
+        }
         mixed(self.costs.likelihood(&self.letters, code), dirty.likelihood(&self.letters, code))
     }
 }
@@ -195,7 +198,14 @@ fn score<'a>(
             booked.entry(candidate.number).or_insert(candidate);
         }
     };
-    for look in &mut looks {
+    for index in 0..looks.len() {
+        let (before, rest) = looks.split_at_mut(index);
+        let Some(look) = rest.first_mut() else { break };
+        // What was read before points to the same.
+        if let Some(same) = before.iter().find(|before| before.letters == look.letters) {
+            look.stray = same.stray;
+            continue;
+        }
         let near = list.near(&look.letters);
         for booked in &near {
             let plate = Letters::of(booked.booking.plate.as_clear().unwrap_or_default());
@@ -285,7 +295,8 @@ fn mixed(clean: f64, dirty: f64) -> f64 {
 /// ln(e^a + e^b).
 fn either(a: f64, b: f64) -> f64 {
     let (high, low) = if a > b { (a, b) } else { (b, a) };
-    high + libm::log1p(libm::exp(low - high))
+    // Below this the smaller one is lost in the rounding of the larger.
+    if low - high < -36.0 { high } else { high + libm::log1p(libm::exp(low - high)) }
 }
 
 /// Texts that compete with the bookings: what was read, and the letter-by-letter majority of what was read.
@@ -513,13 +524,20 @@ fn containers(codes: &[Code], booking: Option<(&Booking, f64)>) -> Option<Contai
         .flat_map(|(booking, _)| &booking.containers)
         .filter_map(|code| code.as_clear().map(Letters::of))
         .collect();
+    // Each read against each code that may be there, once.
+    let mut there: Vec<Letters> = booked.clone();
+    there.extend(read.iter().filter(|code| !booked.contains(code)));
+    let likelihoods: Vec<Vec<f64>> =
+        codes.iter().map(|code| there.iter().map(|there| code.likelihood(there, &dirty)).collect()).collect();
+    let stray = ANY_CODE + libm::log(STRAY_READ);
     let score = |set: &[Letters]| -> f64 {
         let share = libm::log(set.len().max(1) as f64);
-        let one = |code: &Code| {
-            let best = set.iter().map(|set| code.likelihood(set, &dirty)).fold(f64::NEG_INFINITY, f64::max);
-            either(best - share, ANY_CODE + libm::log(STRAY_READ))
+        let one = |likelihoods: &Vec<f64>| {
+            let in_set = there.iter().zip(likelihoods).filter(|(code, _)| set.contains(code));
+            let best = in_set.map(|(_, likelihood)| *likelihood).fold(f64::NEG_INFINITY, f64::max);
+            either(best - share, stray)
         };
-        codes.iter().map(one).sum()
+        likelihoods.iter().map(one).sum()
     };
     let mut sets: Vec<(Vec<Letters>, f64, bool)> = Vec::new();
     if let Some((_, sure)) = booking {

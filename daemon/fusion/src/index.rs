@@ -6,7 +6,10 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use quaywatch_schemas::{SensorId, Site, ZoneId, site::Role};
+use quaywatch_schemas::{
+    SensorId, Site, ZoneId,
+    site::{Role, Sensor},
+};
 
 /// The places of a site's sensors and zones.
 #[derive(Default)]
@@ -17,6 +20,8 @@ pub(crate) struct Index {
     /// Only ever asked for one name: the order of its entries decides nothing.
     number_of: HashMap<SensorId, u32, FixedState>,
     zone_of: Vec<u32>,
+    /// The site's own sensors again, by number: most records need one.
+    specs: Vec<Sensor>,
     by_zone: Vec<BTreeMap<Role, Vec<u32>>>,
     by_role: BTreeMap<Role, Vec<u32>>,
 }
@@ -36,6 +41,7 @@ impl Index {
             index.sensors.push(id.clone());
             index.number_of.insert(id.clone(), number);
             index.zone_of.push(zone);
+            index.specs.push(spec.clone());
             index.by_role.entry(spec.role).or_default().push(number);
             if let Some(roles) = index.by_zone.get_mut(zone as usize) {
                 roles.entry(spec.role).or_default().push(number);
@@ -48,8 +54,8 @@ impl Index {
         self.number_of.get(id).map(|number| *number as usize)
     }
 
-    pub(crate) fn name(&self, sensor: usize) -> Option<&SensorId> {
-        self.sensors.get(sensor)
+    pub(crate) fn spec(&self, sensor: usize) -> Option<&Sensor> {
+        self.specs.get(sensor)
     }
 
     pub(crate) fn zone(&self, id: &ZoneId) -> Option<u32> {
@@ -65,20 +71,23 @@ impl Index {
     }
 
     /// Sensors of a zone that have a role, in name order.
-    pub(crate) fn with(&self, zone: u32, role: Role) -> impl Iterator<Item = &SensorId> {
+    pub(crate) fn with(&self, zone: u32, role: Role) -> impl Iterator<Item = (&SensorId, &Sensor)> {
         let numbers = self.by_zone.get(zone as usize).and_then(|roles| roles.get(&role));
-        numbers.into_iter().flatten().filter_map(|number| self.sensors.get(*number as usize))
+        numbers.into_iter().flatten().filter_map(|number| self.at(*number))
     }
 
     /// All sensors of a zone, role by role.
-    pub(crate) fn of_zone(&self, zone: u32) -> impl Iterator<Item = &SensorId> {
+    pub(crate) fn of_zone(&self, zone: u32) -> impl Iterator<Item = (&SensorId, &Sensor)> {
         let roles = self.by_zone.get(zone as usize);
-        roles.into_iter().flat_map(BTreeMap::values).flatten().filter_map(|number| self.sensors.get(*number as usize))
+        roles.into_iter().flat_map(BTreeMap::values).flatten().filter_map(|number| self.at(*number))
     }
 
     /// Sensors of the whole site that have a role, in name order.
-    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = &SensorId> {
-        let numbers = self.by_role.get(&role);
-        numbers.into_iter().flatten().filter_map(|number| self.sensors.get(*number as usize))
+    pub(crate) fn with_role(&self, role: Role) -> impl Iterator<Item = (&SensorId, &Sensor)> {
+        self.by_role.get(&role).into_iter().flatten().filter_map(|number| self.at(*number))
+    }
+
+    fn at(&self, number: u32) -> Option<(&SensorId, &Sensor)> {
+        Some((self.sensors.get(number as usize)?, self.specs.get(number as usize)?))
     }
 }

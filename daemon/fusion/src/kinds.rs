@@ -1,6 +1,7 @@
 //! What each rule is called, where it can run and what it looks at: for those who say what a site lacks.
 
 use crate::rules::{Kind, Machine};
+use alloc::collections::BTreeSet;
 use quaywatch_schemas::{
     Site, ZoneId,
     site::{
@@ -53,6 +54,12 @@ impl RuleKind {
     }
 }
 
+/// Roles that the rule of a kind looks at in its zone; none for a kind that is not one of ours.
+pub(crate) fn roles_of(kind: &str) -> BTreeSet<Role> {
+    let uses = RULES.iter().filter(|rule| rule.kind == kind).flat_map(|rule| rule.uses);
+    uses.flat_map(|used| used.roles).copied().collect()
+}
+
 /// All rules.
 pub fn rule_kinds() -> &'static [RuleKind] {
     RULES
@@ -66,9 +73,14 @@ const fn likes(roles: &'static [Role], without: &'static str) -> RoleUse {
     RoleUse { roles, least: 1, anywhere: false, essential: false, without }
 }
 
+const fn anywhere(roles: &'static [Role], essential: bool, without: &'static str) -> RoleUse {
+    RoleUse { roles, least: 1, anywhere: true, essential, without }
+}
+
 const WIND: &[Role] = &[WindSpeed];
 const PRESENCE: &[Role] = &[PresencePir, PresenceCamera, FenceVibration, Pedestrian];
 const READERS: &[Role] = &[Reader, Grant];
+const POSITIONS: &[Role] = &[Radar, PositionCamera];
 const PLATES: &[Role] = &[PlateFront, PlateRear];
 
 const RULES: &[RuleKind] = &[
@@ -296,6 +308,15 @@ const RULES: &[RuleKind] = &[
         uses: &[
             needs(&[PeopleCount], "nobody counts who passes"),
             needs(&[Reader], "it cannot tell who was let in, so it says nothing"),
+        ],
+    },
+    RuleKind { kind: "zone.dwell", rule: "dwell", uses: &[anywhere(POSITIONS, true, "nothing follows what is there")] },
+    RuleKind {
+        kind: "waterside.small-craft",
+        rule: "small-craft",
+        uses: &[
+            anywhere(POSITIONS, true, "nothing sees vessels"),
+            anywhere(&[Ais], true, "it cannot know who does not say who it is"),
         ],
     },
 ];

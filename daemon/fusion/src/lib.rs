@@ -17,6 +17,8 @@
 //! | know when an absence counts | `health.rs` |
 //! | know when something was | `source_time.rs` |
 //! | know which vehicle it was | `passages.rs`, then `identity.rs` |
+//! | know what verdicts change, and when | `learning.rs`, `calibration.rs` |
+//! | know what weather does to a sensor's word | `rules/conditions.rs` |
 //!
 //! **Fusion knows no protocol, no recipient, no clock and no file: time is the stamp of the record it is given.**
 #![no_std]
@@ -26,6 +28,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod bounds;
+pub mod calibration;
 mod engine;
 mod evidence;
 mod guard;
@@ -34,16 +37,21 @@ mod identity;
 mod index;
 mod kinds;
 mod lane;
+pub mod learning;
 mod passages;
 mod patterns;
 mod plates;
 mod references;
 mod rules;
 mod source_time;
+mod sun;
+mod tracks;
 mod trails;
 
 pub use engine::{Deadline, Engine, RestoreError};
 pub use guard::{BadGuard, Facts, Guard, Guards, StepFacts};
 pub use health::SensorHealth;
 pub use kinds::{RoleUse, RuleKind, rule_kinds};
+pub use learning::{Learner, model_id};
 pub use patterns::{PATTERN_STOPPED, PatternState, sensors_of, zones_of};
+pub use tracks::{TrackCounts, TrackView};

@@ -11,18 +11,18 @@
 mod edges;
 mod vehicles;
 
-pub(crate) use edges::Pulse;
 pub(crate) use vehicles::{CodeRead, Passage, TagRead, Told};
 
 use crate::{
     bounds::{HEARD_PER_LANE, PASSAGES_PER_LANE, WEIGHTS_PER_LANE},
+    health::Change,
     lane::Patience,
     plates::Read,
     rules::Signal,
 };
 use alloc::{collections::VecDeque, vec::Vec};
 use core::time::Duration;
-use edges::Edges;
+use edges::{Edges, NamedPulse};
 use quaywatch_schemas::{
     GatewayTime, Position, Reading, SensorId, WallTime,
     observation::{AccessDecision, Credential, Media},
@@ -101,6 +101,10 @@ struct Open {
     /// When it is final at the latest.
     last_due: GatewayTime,
     told: Told,
+    /// Whether it has left.
+    left: bool,
+    /// What was said rests on this: put together anew and the same, it is not said again.
+    digest: u64,
 }
 
 /// A pulse that is still there after this is no glitch: at 30 km/h the shortest car covers a 2 m loop for 0.7 s.
@@ -111,6 +115,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(600);
 const GLITCHES_FORGOTTEN: Duration = Duration::from_secs(30);
 /// What is said later than this after a vehicle has crossed is not about it: the slowest truck is off the loop by then.
 const REAR_AFTER: Duration = Duration::from_secs(10);
+/// Everything but its rear is said of a vehicle before it crosses, as exactly as clocks are known.
+const BEFORE_EXIT: Duration = Duration::from_secs(3);
 /// Late words come in bunches: they are taken together.
 const GATHER: Duration = Duration::from_millis(200);
 /// The lightest vehicle on a scale.
@@ -130,13 +136,13 @@ impl Passages {
             (Role::LoopApproach, Reading::Contact(on)) => {
                 self.ends.approach = true;
                 if self.approach.take(signal.at, *on, signal.sensor, signal.position) {
-                    self.changed(signal.at, gateway);
+                    self.changed(signal.at, BEFORE_EXIT, gateway);
                 }
             }
-            (Role::LoopExit, Reading::Contact(on)) => {
-                if self.exit.take(signal.at, *on, signal.sensor, signal.position) {
-                    self.crossed(signal.at, gateway);
-                }
+            (Role::LoopExit, Reading::Contact(on))
+                if self.exit.take(signal.at, *on, signal.sensor, signal.position) =>
+            {
+                self.crossed(signal.at, gateway);
             }
             (Role::BarrierOpen, Reading::Contact(on)) => {
                 self.ends.arm = true;
@@ -170,7 +176,7 @@ impl Passages {
             }
             (Role::WeightGross, _) => {
                 self.ends.scale = true;
-                if let crate::health::Change::Measured(kg) = signal.change {
+                if let Change::Measured(kg) = signal.change {
                     self.weigh(kg, signal, gateway);
                 }
             }
@@ -199,23 +205,25 @@ impl Passages {
             match (passage, self.open.get_mut(index)) {
                 (Some(mut passage), Some(open)) => {
                     // It is waited for until it has left, then for late words.
-                    let ends = match passage.left {
-                        Some(_) => patience.settle,
-                        None => patience.within,
-                    };
-                    if told == Told::Not {
-                        open.last_due = now.after(ends);
-                    } else if !last {
-                        open.last_due =
-                            open.last_due.max(now.after(if passage.left.is_some() { patience.settle } else { GATHER }));
+                    match passage.left {
+                        Some(_) if !open.left && !last => open.last_due = now.after(patience.settle),
+                        None if told == Told::Not => open.last_due = now.after(patience.within),
+                        _ => {}
                     }
-                    passage.told = told;
-                    passage.last = last;
-                    open.told = Told::Said;
-                    said.push(passage);
+                    open.left |= passage.left.is_some();
+                    let digest = passage.digest();
+                    passage.news = told == Told::Not || digest != open.digest;
+                    (open.told, open.digest) = (Told::Said, digest);
+                    if passage.news || last {
+                        passage.told = told;
+                        passage.last = last;
+                        passage.digest = digest;
+                        said.push(passage);
+                    }
                 }
                 // Said, and then it turned out to be a glitch: the end of the pulse came late.
-                (None, _) if told == Told::Said => said.push(Passage::gone(crossed, first)),
+                // Or it was one from the start, and rules that could not wait have to know.
+                (None, _) => said.push(Passage::gone(crossed, first)),
                 _ => {}
             }
             if last {
@@ -236,15 +244,17 @@ impl Passages {
         for pulse in self.exit.pulses() {
             let within = |open: &Open| pulse.on <= open.crossed && pulse.off.is_none_or(|off| open.crossed <= off);
             let known = self.open.iter().any(within);
-            let (Some(first), false) = (pulse.positions.first(), known || pulse.on <= self.final_until) else {
+            if known || pulse.on <= self.final_until {
                 continue;
-            };
+            }
             let open = Open {
                 crossed: pulse.on,
-                first: *first,
+                first: pulse.first,
                 due: Some(gateway.after(LOOK_AFTER)),
                 last_due: gateway.after(GLITCHES_FORGOTTEN),
                 told: Told::Not,
+                left: false,
+                digest: 0,
             };
             let place = self.open.partition_point(|open| open.crossed < pulse.on);
             self.open.insert(place, open);
@@ -254,7 +264,8 @@ impl Passages {
         }
         let due = gateway.after(GATHER);
         for open in &mut self.open {
-            if open.told == Told::Said && at <= open.crossed.after(REAR_AFTER) && open.due.is_none() {
+            let concerns = !open.left || at <= open.crossed.after(REAR_AFTER);
+            if open.told == Told::Said && concerns && open.due.is_none() {
                 open.due = Some(due);
             }
         }
@@ -262,12 +273,16 @@ impl Passages {
 
     fn hear(&mut self, heard: Heard, gateway: GatewayTime) {
         let at = heard.at;
+        let about = match &heard.what {
+            What::Plate(read) if read.rear => REAR_AFTER,
+            _ => BEFORE_EXIT,
+        };
         let place = self.heard.iter().rposition(|before| before.at <= at).map_or(0, |place| place + 1);
         self.heard.insert(place, heard);
         if self.heard.len() > HEARD_PER_LANE {
             self.heard.pop_front();
         }
-        self.changed(at, gateway);
+        self.changed(at, about, gateway);
     }
 
     fn weigh(&mut self, kg: f64, signal: &Signal<'_>, gateway: GatewayTime) {
@@ -280,15 +295,14 @@ impl Passages {
             self.weights.pop_front();
         }
         if !in_order {
-            self.changed(at, gateway);
+            self.changed(at, BEFORE_EXIT, gateway);
         }
     }
 
     /// Something was heard of a moment: passages that were said and may rest on it are put together anew.
-    fn changed(&mut self, at: WallTime, gateway: GatewayTime) {
+    fn changed(&mut self, at: WallTime, about: Duration, gateway: GatewayTime) {
         for open in &mut self.open {
-            // What comes after a vehicle has crossed is about its rear, for as long as late cameras take.
-            let concerns = at <= open.crossed.after(REAR_AFTER);
+            let concerns = at <= open.crossed.after(about);
             if open.told == Told::Said && concerns && open.due.is_none() {
                 open.due = Some(gateway.after(GATHER));
             }

@@ -87,6 +87,13 @@ impl Letters {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// Whether one could have been meant by the other: five letters at least stand in the same place, or all one place off.
+    pub(crate) fn resembles(&self, other: &Self) -> bool {
+        let (a, b) = (self.as_bytes(), other.as_bytes());
+        let same = |a: &[u8], b: &[u8]| a.iter().zip(b).filter(|(a, b)| a == b).count() >= 5;
+        same(a, b) || same(a.get(1..).unwrap_or_default(), b) || same(a, b.get(1..).unwrap_or_default())
+    }
+
     /// How many letters must be changed, lost or added to make one of the other.
     pub(crate) fn edits(&self, other: &Self) -> usize {
         let other = other.as_bytes();
@@ -130,6 +137,9 @@ impl Costs {
 
     /// ln P(read | meant), along the likeliest alignment of both.
     pub(crate) fn likelihood(&self, read: &Letters, meant: &Letters) -> f64 {
+        if read == meant {
+            return f64::from(read.length) * self.same;
+        }
         let read = read.as_bytes();
         let mut above: [f64; LONGEST + 1] = core::array::from_fn(|count| count as f64 * self.added);
         for (row, meant) in meant.as_bytes().iter().enumerate() {

@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Statements {
     feeds: BTreeMap<FeedId, Feed>,
+    /// Goes up whenever a feed says something.
+    version: u64,
     /// Made from the feeds.
     #[serde(skip)]
     index: BookingIndex,
@@ -115,7 +117,13 @@ impl Statements {
                 }
             }
         }
+        self.version += 1;
         self.index_anew();
+    }
+
+    /// Goes up whenever a feed says something: what was concluded of an older one may not hold.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Makes the index anew: after a feed said something, and after a snapshot.

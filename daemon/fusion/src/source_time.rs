@@ -90,11 +90,6 @@ impl SourceClock {
         at.after(self.usual_lateness().saturating_mul(2))
     }
 
-    /// Claimed minus received of a word without delay, in nanoseconds, once the clock is known.
-    pub(crate) fn offset(&self) -> Option<i64> {
-        self.envelope.front().filter(|_| self.words >= WARM_UP).map(|(_, lead)| *lead)
-    }
-
     /// Widens the envelope, or notes that a word does not fit it.
     fn learn(&mut self, lead: i64, received: i64) -> Option<i64> {
         let Some((_, envelope)) = self.envelope.front().copied() else {

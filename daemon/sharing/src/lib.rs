@@ -23,7 +23,7 @@ use quaywatch_schemas::{
     marking::{Marking, Releasable, Tlp},
     policy::Recipient,
     product::product_type,
-    situation::{Certainty, Evidence, Phase},
+    situation::{Certainty, Evidence, Phase, score},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -242,8 +242,7 @@ impl<'a> View<'a> {
         if !self.is_partial() {
             return self.situation.probability;
         }
-        let log_odds = self.situation.prior + self.evidence.iter().map(|piece| piece.weight).sum::<f64>();
-        1.0 / (1.0 + (-log_odds).exp())
+        self.situation.calibration.probability(score(self.situation.prior, &self.evidence))
     }
 
     /// Whether a sensor may be named beside the evidence.

@@ -10,9 +10,10 @@ use quaywatch_schemas::{
     observation::NoData,
     policy::{Recipient, Treatment},
     product::{
-        Grading, Handling, ProductAlternative, ProductEvidence, ProductMedia, ProductMissing, ProductSubject, ZoneName,
+        Grading, Handling, ProductAlternative, ProductEvidence, ProductEvidenceGroup, ProductMedia, ProductMissing,
+        ProductSubject, ZoneName,
     },
-    situation::{Certainty, IdentityKind, Phase, Phrase, Side, Subject},
+    situation::{Certainty, IdentityKind, Phase, Phrase, Side, Subject, capped_groups},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +91,7 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
         subjects: situation.subjects.iter().map(|about| subject(view, about, context)).collect(),
         prior: method.then(|| rounded(situation.prior, 2)),
         evidence: if method { evidence(view, &say) } else { Vec::new() },
+        capped: if method { capped(view) } else { Vec::new() },
         missing: if operational { missing(view, context) } else { Vec::new() },
         media: if view.shows(FieldClass::Media) { media(view, context) } else { Vec::new() },
         handling: handling(view),
@@ -194,6 +196,19 @@ fn evidence(view: &View<'_>, say: &impl Fn(&Phrase) -> String) -> Vec<ProductEvi
         .collect()
 }
 
+/// Capped groups of what is released: a group of the whole says how much was withheld.
+fn capped(view: &View<'_>) -> Vec<ProductEvidenceGroup> {
+    let groups = capped_groups(&view.evidence).into_iter();
+    groups
+        .map(|group| ProductEvidenceGroup {
+            domain: group.domain.to_string(),
+            members: group.members.iter().map(|member| format!("e{}", member + 1)).collect(),
+            before: rounded(group.before, 2),
+            after: rounded(group.after, 2),
+        })
+        .collect()
+}
+
 fn missing(view: &View<'_>, context: &Context<'_>) -> Vec<ProductMissing> {
     let all = view.situation.missing.iter();
     all.filter(|missing| view.may_name(&missing.sensor, context))
@@ -268,6 +283,7 @@ fn digest(product: &Product) -> [u8; 16] {
         probability: None,
         prior: None,
         evidence: Vec::new(),
+        capped: Vec::new(),
         told: Vec::new(),
         answer_by: None,
         alternatives: Vec::new(),

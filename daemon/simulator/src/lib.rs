@@ -12,10 +12,14 @@
 //! the world on them. [`score`] compares what the central systems were told with what was true. [`files`] are the site file
 //! and the sharing file that go with it.
 //!
+//! [`trials`] are the same idea without sockets: hours of a gate and minutes of a quay as files, with ground truth, in the
+//! formats the benchmarks read.
+//!
 //! **The simulator knows nothing of how a gateway comes to its conclusions, and a gateway cannot tell it from a port.**
 
 pub mod devices;
 pub mod files;
 pub mod score;
 pub mod stage;
+pub mod trials;
 pub mod world;

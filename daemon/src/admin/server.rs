@@ -1,6 +1,6 @@
 //! The gateway's end of the admin socket.
 
-use crate::{health::Board, ledger::State};
+use crate::{health::Board, ledger::State, pipeline::Learned};
 use axum::{
     Router,
     body::Body,
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use std::{io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub struct Admin {
     pub reload: mpsc::Sender<oneshot::Sender<Result<String, String>>>,
     /// Which sensors there are.
     pub sensors: Arc<dyn Fn(&SensorId) -> bool + Send + Sync>,
+    /// What was learned, and what is proposed.
+    pub learned: watch::Receiver<Option<Arc<Learned>>>,
     /// The last dead letters, newest last, as lines of text without their payloads.
     pub dead_letters: DeadLettersOf,
 }
@@ -87,7 +89,8 @@ impl Peer {
 fn router(admin: Admin) -> Router {
     let admin = Arc::new(admin);
     let with = |admin: &Arc<Admin>| admin.clone();
-    let (a, b, c, d, e) = (with(&admin), with(&admin), with(&admin), with(&admin), admin);
+    let (a, b, c, d, e) = (with(&admin), with(&admin), with(&admin), with(&admin), with(&admin));
+    let (f, g, h) = (with(&admin), with(&admin), admin);
     Router::new()
         .route("/health", get(move || health(a.clone())))
         .route("/reload", post(move |ConnectInfo(peer)| reload(b.clone(), peer)))
@@ -97,6 +100,9 @@ fn router(admin: Admin) -> Router {
             get(move |ConnectInfo(peer), Path(reference)| explain(d.clone(), peer, reference)),
         )
         .route("/dead-letters", get(move |ConnectInfo(peer), Query(of)| dead_letters(e.clone(), peer, of)))
+        .route("/conclusions", get(move || conclusions(f.clone())))
+        .route("/rates", get(move || rates(g.clone())))
+        .route("/rates/adopt/{id}", post(move |ConnectInfo(peer), Path(id)| adopt(h.clone(), peer, id)))
         .layer(axum::middleware::from_fn(only_ours))
 }
 
@@ -165,6 +171,41 @@ async fn explain(admin: Arc<Admin>, peer: Peer, reference: String) -> Response {
     match found {
         Ok(Ok(text)) => text.into_response(),
         Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),
+        Err(_) => stopping(),
+    }
+}
+
+/// Counts and verdicts without persons, plates or times: reading them leaves no trace.
+async fn rates(admin: Arc<Admin>) -> Response {
+    let learned = admin.learned.borrow().clone();
+    match learned {
+        Some(learned) => learned.to_string().into_response(),
+        None => (StatusCode::CONFLICT, "no site file is in force yet").into_response(),
+    }
+}
+
+/// Puts a proposal in force, if it is still the one that was read.
+async fn adopt(admin: Arc<Admin>, peer: Peer, id: String) -> Response {
+    let learned = admin.learned.borrow().clone();
+    let Some(proposal) = learned.and_then(|learned| learned.proposal()) else {
+        return (StatusCode::CONFLICT, "nothing is proposed that would change anything").into_response();
+    };
+    if proposal.id != id {
+        let why = format!("what is proposed now is {}, not {id:?}: read it again before adopting it", proposal.id);
+        return (StatusCode::CONFLICT, why).into_response();
+    }
+    let adopted = Control::RatesAdopted { by: peer.name(), model: Box::new(proposal.model) };
+    match admin.intake.store(vec![Record::Control(adopted)]).await {
+        Ok(committed) => format!("{id} is in force from record {} on\n", committed.last.0).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "it could not be recorded, so it is not in force").into_response(),
+    }
+}
+
+/// Hashes of what is kept: they say nothing about the port, so they leave no trace.
+async fn conclusions(admin: Arc<Admin>) -> Response {
+    match tokio::task::spawn_blocking(move || crate::commands::replay::kept_conclusions(&admin.state)).await {
+        Ok(Ok(text)) => text.into_response(),
+        Ok(Err(why)) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
         Err(_) => stopping(),
     }
 }

@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod live;
+pub mod rates;
 pub mod replay;
 pub mod run;
 pub mod schema;
@@ -44,8 +45,10 @@ enum Command {
     DeadLetters(live::DeadLetters),
     /// Say why: the stored evidence of a situation by its reference
     Explain(explain::Explain),
-    /// Run a recorded log through the engine again and print what it concludes
+    /// Run a recorded log through the engine again: compare with what was concluded, or with what another site file makes
     Replay(replay::Replay),
+    /// Show what sensors and scores have turned out to be worth and what is proposed, or adopt it
+    Rates(rates::Rates),
 }
 
 /// The two files and where secrets are.
@@ -66,7 +69,7 @@ pub struct Files {
 #[derive(Debug, Clone, Args)]
 pub struct StateFolder {
     /// Folder of the log, the outbox and the state; systemd sets it from StateDirectory=
-    #[arg(long = "state", env = "STATE_DIRECTORY", default_value = "/var/lib/quaywatch")]
+    #[arg(long = "state", env = "STATE_DIRECTORY", default_value = "/var/lib/quaywatch", global = true)]
     pub folder: PathBuf,
 }
 
@@ -74,7 +77,7 @@ pub struct StateFolder {
 #[derive(Debug, Clone, Args)]
 pub struct AdminSocket {
     /// The gateway's admin socket
-    #[arg(long = "admin", default_value_os_t = crate::admin::default_socket())]
+    #[arg(long = "admin", default_value_os_t = crate::admin::default_socket(), global = true)]
     pub socket: PathBuf,
 }
 
@@ -93,6 +96,7 @@ impl Cli {
             Command::DeadLetters(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Replay(command) => command.run(),
+            Command::Rates(command) => command.run(),
         };
         match done {
             Ok(code) => code,

@@ -3,6 +3,7 @@
 
 mod cautions;
 mod coverage;
+mod places;
 mod print;
 mod telling;
 #[cfg(test)]
@@ -55,12 +56,25 @@ pub struct ZoneReport {
     pub kind: String,
     /// When nobody may be there.
     pub closed: Option<String>,
+    /// How large it is and how much of it scanning sensors see; `None` if nobody has measured it.
+    pub in_view: Option<ViewReport>,
     /// What covers it.
     pub sensors: Vec<SensorReport>,
     /// What is looked for there.
     pub rules: Vec<RuleReport>,
     /// What fails together, and which rules then say nothing there.
     pub domains: Vec<DomainReport>,
+}
+
+/// How much of a place radars, lidars and camera trackers see, by the outline and views in the file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ViewReport {
+    /// Square metres.
+    pub area_m2: f64,
+    /// What share of it is in view, from 0 to 1.
+    pub share: f64,
+    /// Of whom.
+    pub sensors: Vec<String>,
 }
 
 /// A sensor.
@@ -78,6 +92,10 @@ pub struct SensorReport {
     pub domain: String,
     /// How long it may be silent; `None` if it speaks only when something happens.
     pub silent_after: Option<String>,
+    /// Whether its clock follows the time source of this box.
+    pub synchronised: bool,
+    /// For a reader: which way it lets people.
+    pub leads: Option<String>,
     /// The rules that look at it.
     pub used_by: Vec<String>,
 }
@@ -200,13 +218,22 @@ impl Report {
     }
 }
 
+/// What is found.
+struct Cautions(Vec<Caution>);
+
+impl Cautions {
+    fn add(&mut self, about: impl Into<String>, says: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Caution { about: about.into(), says: says.into(), help: help.into() });
+    }
+}
+
 /// A word of one of the files' vocabularies, as it is written there.
 pub(super) fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// A duration as it is written in the files.
-fn span(duration: std::time::Duration) -> String {
+pub(in crate::config) fn span(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs_f64();
     let (number, unit) = match seconds {
         _ if seconds < 1.0 => (seconds * 1000.0, "ms"),

@@ -5,7 +5,7 @@ use super::{
     findings::Source,
     values::{Credential, FilePath, NodeNumber, site::FactKind},
 };
-use quaywatch_drivers::{modbus, mqtt, node_link, serial, serial_text, webhook};
+use quaywatch_drivers::{frame, modbus, mqtt, node_link, serial, serial_text, streamed, webhook};
 use quaywatch_schemas::{FeedId, LineId, RecipientId, SensorId, policy::Confirm};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 use toml::Spanned;
@@ -34,6 +34,8 @@ pub(super) enum Way {
     Modbus { connection: modbus::Connection, device: modbus::Device, base: u32 },
     Http { listen: SocketAddr, tls: Option<Certificate> },
     SerialText(serial::Port),
+    Ais(streamed::Carrier),
+    Frames(streamed::Carrier),
     Nodes { carrier: node_link::Carrier, every: Duration, timeout: Duration },
 }
 
@@ -66,9 +68,18 @@ pub(super) struct Certificate {
 pub(super) enum Read {
     Mqtt(mqtt::Subscription),
     Modbus(modbus::Point),
-    Hook { token: Spanned<Credential>, gives: webhook::Gives },
+    Hook {
+        token: Spanned<Credential>,
+        gives: webhook::Gives,
+    },
     SerialText(serial_text::Reader),
-    Node { node: NodeNumber, channel: node_link::Channel },
+    /// Every vessel that is heard.
+    Ais,
+    Frames(frame::Source),
+    Node {
+        node: NodeNumber,
+        channel: node_link::Channel,
+    },
 }
 
 /// A feed of references.
@@ -120,6 +131,8 @@ impl Way {
             Self::Modbus { connection: modbus::Connection::Rtu(_), .. } => "Modbus RTU",
             Self::Http { .. } => "a webhook listener",
             Self::SerialText(_) => "serial text",
+            Self::Ais(_) => "an AIS receiver",
+            Self::Frames(_) => "a line of frames",
             Self::Nodes { .. } => "a node bus",
         }
     }
@@ -135,6 +148,11 @@ impl Way {
                 serial::Parity::Odd => 'O',
             };
             format!("{} at {} {}{parity}{}", port.path.display(), port.baud, port.data_bits, port.stop_bits)
+        };
+        let carrier = |carrier: &streamed::Carrier| match carrier {
+            streamed::Carrier::Udp(listen) => format!("sent to udp://{listen}"),
+            streamed::Carrier::Tcp { host, port } => format!("from tcp://{host}:{port}"),
+            streamed::Carrier::Serial(at) => format!("from {}", port(at)),
         };
         match self {
             Self::Mqtt(broker) => {
@@ -152,6 +170,8 @@ impl Way {
                 format!("listens on {scheme}://{listen}")
             }
             Self::SerialText(at) => format!("text from {}", port(at)),
+            Self::Ais(from) => format!("AIS {}", carrier(from)),
+            Self::Frames(from) => format!("frames {}", carrier(from)),
             Self::Nodes { carrier, .. } => match carrier {
                 node_link::Carrier::Serial(at) => format!("nodes on {}", port(at)),
                 node_link::Carrier::Connect { host, port } => format!("nodes at {host}:{port}"),
@@ -169,6 +189,7 @@ impl Line {
                 mqtt::Gives::Json { mapping, .. } if mapping.value.is_empty() => format!("topic {topic}"),
                 mqtt::Gives::Json { mapping, .. } => format!("topic {topic}, {}", mapping.value),
                 mqtt::Gives::Frigate { camera, .. } => format!("Frigate camera {}", camera.name),
+                mqtt::Gives::Frames(_) => format!("topic {topic}, frames"),
                 mqtt::Gives::References(feed) => format!("topic {topic}, references {feed}"),
             },
             Read::Modbus(point) => self.address(&point.place),
@@ -177,9 +198,15 @@ impl Line {
                     format!("Plate Recognizer camera {camera}, /hooks/{sensor}")
                 }
                 webhook::Gives::OpenAlpr { camera, .. } => format!("OpenALPR camera {camera}, /hooks/{sensor}"),
+                webhook::Gives::Frames(_) => format!("frames at /hooks/{sensor}"),
                 _ => format!("JSON at /hooks/{sensor}"),
             },
             Read::SerialText(reader) => format!("lines like {}", reader.pattern),
+            Read::Ais => "every vessel heard".into(),
+            Read::Frames(source) => match source.polar {
+                true => "every frame".into(),
+                false => "every frame, in the site's grid".into(),
+            },
             Read::Node { node, channel } => format!("node {} channel {}", node.0, channel.name),
         }
     }

@@ -3,8 +3,8 @@
 use super::{
     sharing::{AnswersTable, GroupTable, MarkingTable, RecipientTable, ScopedMarkingTable},
     site::{
-        LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable, StoreTable,
-        ZoneTable,
+        LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
+        StoreTable, ZoneTable,
     },
 };
 use schemars::{JsonSchema, generate::SchemaSettings};

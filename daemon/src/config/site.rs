@@ -1,11 +1,13 @@
 //! The site engineer's file: what is wired to this box and what is looked for.
 
 mod defaults;
+pub(super) mod geometry;
 mod lines;
 mod patterns;
 mod places;
 mod read_json;
 mod read_modbus;
+mod read_streamed;
 mod references;
 mod rules;
 mod sensors;
@@ -14,8 +16,8 @@ mod tables;
 pub(super) use patterns::PatternTable;
 pub(super) use rules::RulesDocument;
 pub(super) use tables::{
-    LineTable, NodeTable, OperationsTable, ReferencesTable, RegisterBitTable, SensorTable, SiteTable, StoreTable,
-    ZoneTable,
+    LineTable, NodeTable, OperationsTable, ReferencesTable, RegisterBitTable, SectorTable, SensorTable, SiteTable,
+    StoreTable, ZoneTable,
 };
 
 use super::{
@@ -62,6 +64,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
     let pattern_tables = root.named("patterns", &mut findings);
     root.finish(&mut findings);
 
+    let has_grid = site.as_ref().is_some_and(|table| table.has("grid"));
     let identity = places::site(site, now, &mut findings);
     let (log_retention, budget_bytes) = kept(store, &mut findings);
     let operations = served(operations, &mut findings);
@@ -77,6 +80,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
         zones_declared: &zones_declared,
         lines_declared: &lines_declared,
         nodes_declared: &nodes_declared,
+        has_grid,
     };
     let sensors_declared = sensor_tables.declared.clone();
     let (sensors, lines) = sensors::read(sensor_tables, &around, lines, &mut findings);
@@ -95,7 +99,7 @@ pub(super) fn parse(source: Source, now: jiff::Timestamp) -> Result<SiteFile, Pr
         rules,
         feeds: feeds.iter().map(|(id, feed)| (id.clone(), feed.max_age)).collect(),
         utc_offsets: identity.utc_offsets,
-        grid: None,
+        grid: identity.grid,
         patterns: BTreeMap::new(),
     };
     let declared = (&zones_declared, &sensors_declared);
@@ -171,4 +175,5 @@ struct SiteIdentity {
     timezone: String,
     status: Status,
     utc_offsets: Vec<quaywatch_schemas::site::UtcOffset>,
+    grid: Option<quaywatch_schemas::site::Grid>,
 }

@@ -1,11 +1,13 @@
 //! Values with their units inside, and what is wrong with those that are not.
 
 mod addresses;
+mod place;
 mod plain;
 pub(super) mod sharing;
 pub(super) mod site;
 
 pub(super) use addresses::{Credential, FilePath, HostPort, HttpUrl, Listen, MqttUrl, SerialSettings, TopicFilter};
+pub(super) use place::{Coordinate, Point, Seen};
 pub(super) use plain::{JsonPointer, Number, Pattern, Text};
 
 use super::{
@@ -38,6 +40,14 @@ pub(super) struct Newtons(pub(super) f64);
 /// Metres a second: `"14 m/s"`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct MetresPerSecond(pub(super) f64);
+
+/// Degrees of angle: `"50 deg"`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Angle(pub(super) f64);
+
+/// How often something is said that is not there: a share, or for scanning sensors a number a scan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct FalseAlarms(pub(super) f64);
 
 /// A share: `0.05` or `"5 %"`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -155,6 +165,7 @@ physical! {
     Kilograms: Mass, "a mass such as \"1000 kg\"", "kg, t, g";
     Newtons: Force, "a force such as \"800 kN\"", "kN, N";
     MetresPerSecond: Speed, "a speed such as \"14 m/s\"", "m/s, km/h, [kn_i]";
+    Angle: Angle, "an angle such as \"50 deg\"", "deg";
 }
 
 impl Value for Share {
@@ -185,6 +196,33 @@ impl Value for Share {
         json_schema!({ "description": Self::EXPECTED, "type": ["number", "string"], "minimum": 0, "maximum": 1 })
     }
 }
+
+impl Value for FalseAlarms {
+    const EXPECTED: &'static str =
+        "a share such as 0.01 or \"1 %\", or a number of false detections a scan such as 2.5";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        Share::text(text).map(|share| Self(share.0))
+    }
+
+    fn integer(number: i64) -> Result<Self, Fault> {
+        Self::float(number as f64)
+    }
+
+    fn float(number: f64) -> Result<Self, Fault> {
+        if (0.0..=MOST_FALSE_A_SCAN).contains(&number) {
+            return Ok(Self(number));
+        }
+        Err(Fault::new(format!("{number} is not {}", Self::EXPECTED), "write 0 to 1, for scanning sensors up to 256"))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": Self::EXPECTED, "type": ["number", "string"], "minimum": 0, "maximum": 256 })
+    }
+}
+
+/// A frame holds at most 256 detections.
+const MOST_FALSE_A_SCAN: f64 = 256.0;
 
 const SIZES: [(&str, u64); 7] = [
     ("kB", 1000),

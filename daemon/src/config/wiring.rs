@@ -8,7 +8,7 @@ use super::{
 };
 use crate::upstreams;
 use quaywatch_drivers::{
-    modbus,
+    ais, frame, modbus,
     mqtt::{self, link::Endpoint},
     node_link,
     secret::Secret,
@@ -36,6 +36,10 @@ pub struct Wiring {
     pub webhooks: BTreeMap<LineId, webhook::Config>,
     /// Instruments that stream text.
     pub serial_text: BTreeMap<LineId, serial_text::Config>,
+    /// AIS receivers.
+    pub ais: BTreeMap<LineId, ais::Config>,
+    /// Radars, lidars and camera trackers that stream frames.
+    pub frames: BTreeMap<LineId, frame::Config>,
     /// Node buses.
     pub node_links: BTreeMap<LineId, node_link::Config>,
     /// Folders that references are dropped into.
@@ -119,6 +123,19 @@ fn lines(plan: &SitePlan, secrets: &mut Secrets<'_>, wiring: &mut Wiring) {
                 });
                 let config = serial_text::Config { port: port.clone(), sensors: sensors.collect() };
                 wiring.serial_text.insert(id.clone(), config);
+            }
+            Way::Ais(carrier) => {
+                for (sensor, _) in reads {
+                    let config = ais::Config { carrier: carrier.clone(), sensor: sensor.clone() };
+                    wiring.ais.insert(id.clone(), config);
+                }
+            }
+            Way::Frames(carrier) => {
+                for (_, read) in reads {
+                    let Read::Frames(source) = read else { continue };
+                    let config = frame::Config { carrier: carrier.clone(), source: source.clone() };
+                    wiring.frames.insert(id.clone(), config);
+                }
             }
             Way::Nodes { carrier, every, timeout } => {
                 let mut channels: BTreeMap<_, Vec<node_link::Channel>> = BTreeMap::new();

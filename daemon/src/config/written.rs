@@ -157,6 +157,13 @@ impl<T: Value> JsonSchema for Written<T> {
     }
 }
 
+impl<T> Written<T> {
+    /// The value, for those who say its fault themselves.
+    pub(super) fn into_value(self) -> Result<T, Fault> {
+        self.value
+    }
+}
+
 impl Findings {
     /// The value, if there is one and it means something; if it means nothing, that is noted.
     pub(super) fn take<T>(&mut self, written: Option<Written<T>>) -> Option<Spanned<T>> {

@@ -8,6 +8,7 @@ use crate::{
     references, upstreams,
 };
 use quaywatch_drivers::{
+    ais, frame,
     intake::Intake,
     line::{Line, LineState, LineStatus},
     modbus, mqtt, node_link,
@@ -53,6 +54,8 @@ enum Part {
     Modbus(modbus::Connection, Vec<(LineId, modbus::Device)>),
     Webhook(LineId, webhook::Config),
     SerialText(LineId, serial_text::Config),
+    Ais(LineId, ais::Config),
+    Frames(LineId, frame::Config),
     NodeLink(LineId, node_link::Config),
     Folder(FeedId, PathBuf),
     Upstream(RecipientId, upstreams::Target),
@@ -135,6 +138,8 @@ fn parts_of(wiring: Wiring) -> impl Iterator<Item = Part> {
         .chain(wiring.modbus.into_iter().map(|(connection, devices)| Part::Modbus(connection, devices)))
         .chain(wiring.webhooks.into_iter().map(|(line, config)| Part::Webhook(line, config)))
         .chain(wiring.serial_text.into_iter().map(|(line, config)| Part::SerialText(line, config)))
+        .chain(wiring.ais.into_iter().map(|(line, config)| Part::Ais(line, config)))
+        .chain(wiring.frames.into_iter().map(|(line, config)| Part::Frames(line, config)))
         .chain(wiring.node_links.into_iter().map(|(line, config)| Part::NodeLink(line, config)))
         .chain(wiring.folders.into_iter().map(|(feed, folder)| Part::Folder(feed, folder)));
     lines
@@ -147,9 +152,12 @@ impl Part {
     /// Unique among all parts that can run at once.
     fn name(&self) -> String {
         match self {
-            Self::Mqtt(line, _) | Self::Webhook(line, _) | Self::SerialText(line, _) | Self::NodeLink(line, _) => {
-                format!("line {line}")
-            }
+            Self::Mqtt(line, _)
+            | Self::Webhook(line, _)
+            | Self::SerialText(line, _)
+            | Self::Ais(line, _)
+            | Self::Frames(line, _)
+            | Self::NodeLink(line, _) => format!("line {line}"),
             Self::Modbus(modbus::Connection::Tcp { host, port }, _) => format!("modbus {host}:{port}"),
             Self::Modbus(modbus::Connection::Rtu(port), _) => format!("modbus {}", port.path.display()),
             Self::Folder(feed, _) => format!("references {feed}"),
@@ -177,6 +185,8 @@ impl Part {
             }
             Self::Webhook(id, config) => tokio::spawn(webhook::run(line(id), config)),
             Self::SerialText(id, config) => tokio::spawn(serial_text::run(line(id), config)),
+            Self::Ais(id, config) => tokio::spawn(ais::run(line(id), config)),
+            Self::Frames(id, config) => tokio::spawn(frame::run(line(id), config)),
             Self::NodeLink(id, config) => tokio::spawn(node_link::run(line(id), config)),
             Self::Folder(feed, folder) => {
                 let (intake, board) = (shared.intake.clone(), shared.board.clone());

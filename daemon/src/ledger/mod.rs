@@ -27,7 +27,7 @@ mod writer;
 
 pub use log::{LogError, LogReader};
 pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError, Waiting};
-pub use state::{Changes, Checkpoint, State, StateError};
+pub use state::{Changes, Checkpoint, Kept, Places, State, StateError};
 pub use writer::{Next, WriterControl};
 
 use keys::Keys;

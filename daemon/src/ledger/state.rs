@@ -2,22 +2,32 @@
 //!
 //! | table | key | value | lifetime |
 //! |---|---|---|---|
-//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`] | replaced |
+//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`: sealed, as the pipeline writes it | replaced |
 //! | `situations` | situation id | sealed latest revision | the newest [`MOST_SITUATIONS`] |
+//! | `surest` | situation id | sealed revision that was surest, where that is not the latest | with its situation |
 //! | `situations_by_age` | (log position of the checkpoint it was first kept with, id) | – | with its situation |
 //! | `references` | reference, upper case | situation id | with its situation |
+//! | `products` | hash of recipient and product id | log position, id of the situation it is a view of | the newest [`MOST_PRODUCTS`] |
+//! | `products_by_age` | (log position, hash) | – | with its product |
 //! | `told` | recipient, zero, situation id | sealed account of what it was told | until the situation ends for it |
 //! | `dispositions` | log position | id of the situation it is evidence of | the newest [`MOST_DISPOSITIONS`] |
 //! | `answers` | keyed hash of recipient, product, word and time | sealed answer | the newest [`MOST_ANSWERS`] |
+//! | `keys_destroyed` | key id | when, in wall nanoseconds | kept: a few a day at most |
 //!
 //! A record that has no row in `dispositions` and lies at or before the checkpoint's position was considered and is evidence
 //! of nothing. Everything but the checkpoint may be ahead of it after a crash: a replay writes the same again.
 
 use super::keys::Keys;
-use quaywatch_schemas::{Position, RecipientId, Situation, control::ReceivedAnswer, situation::SituationId};
+use quaywatch_schemas::{
+    Position, RecipientId, Situation, WallTime, ZoneId,
+    control::ReceivedAnswer,
+    sealed::{KeyId, Sealed},
+    situation::SituationId,
+};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,6 +35,10 @@ use std::{
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const SITUATIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("situations");
 const BY_AGE: TableDefinition<'_, (u64, &[u8; 16]), ()> = TableDefinition::new("situations_by_age");
+const SUREST: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("surest");
+const PRODUCTS: TableDefinition<'_, &[u8; 16], (u64, &[u8; 16])> = TableDefinition::new("products");
+const PRODUCTS_BY_AGE: TableDefinition<'_, (u64, &[u8; 16]), ()> = TableDefinition::new("products_by_age");
+const KEYS_DESTROYED: TableDefinition<'_, u32, i64> = TableDefinition::new("keys_destroyed");
 const REFERENCES: TableDefinition<'_, &str, &[u8; 16]> = TableDefinition::new("references");
 const TOLD: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("told");
 const DISPOSITIONS: TableDefinition<'_, u64, &[u8; 16]> = TableDefinition::new("dispositions");
@@ -34,6 +48,8 @@ const ANSWERS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("ans
 const MOST_SITUATIONS: u64 = 200_000;
 const MOST_DISPOSITIONS: u64 = 2_000_000;
 const MOST_ANSWERS: u64 = 200_000;
+/// Two recipients of every situation, and revisions.
+const MOST_PRODUCTS: u64 = 500_000;
 
 /// Why the state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +70,31 @@ pub struct Checkpoint {
     pub outputs: u64,
 }
 
+/// What a reader needs of the site file in force: names of zones, and its time zone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Places {
+    /// IANA name.
+    pub timezone: String,
+    /// Names of zones by id.
+    pub zones: BTreeMap<ZoneId, String>,
+}
+
+/// A situation as it is kept, or why it cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kept {
+    /// It can be read.
+    Readable {
+        /// The latest revision.
+        latest: Box<Situation>,
+        /// The revision that was surest, where that is not the latest: a belief fades, a closing rests on less.
+        surest: Option<Box<Situation>>,
+    },
+    /// The key it was sealed with is gone.
+    Deleted(KeyId),
+    /// Nothing is kept of it.
+    Unknown,
+}
+
 /// What is written in one transaction.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -71,6 +112,14 @@ pub struct Changes {
     pub evidence: Vec<(Position, SituationId)>,
     /// What recipients answered.
     pub answers: Vec<ReceivedAnswer>,
+    /// Products that were given a number: whose, its id, and the situation it is a view of.
+    pub products: Vec<(RecipientId, String, SituationId)>,
+    /// What was learned, as the pipeline writes it.
+    pub learned: Option<Vec<u8>>,
+    /// Names of the site file in force, if a new one took effect.
+    pub places: Option<Places>,
+    /// Sealing keys that were destroyed, and when.
+    pub keys_destroyed: Vec<(KeyId, WallTime)>,
 }
 
 impl Changes {
@@ -113,6 +162,10 @@ impl State {
             transaction.open_table(TOLD)?;
             transaction.open_table(DISPOSITIONS)?;
             transaction.open_table(ANSWERS)?;
+            transaction.open_table(SUREST)?;
+            transaction.open_table(PRODUCTS)?;
+            transaction.open_table(PRODUCTS_BY_AGE)?;
+            transaction.open_table(KEYS_DESTROYED)?;
             Ok(())
         })?;
         Ok((state, set_aside))
@@ -131,6 +184,76 @@ impl State {
         self.read(|transaction| {
             let sealed = transaction.open_table(SITUATIONS)?.get(&id.0)?.map(|value| value.value().to_vec());
             Ok(sealed.and_then(|sealed| self.opened(&sealed)))
+        })
+    }
+
+    /// The revision of a situation that was surest: what people were told, and what a verdict on it judges.
+    pub fn surest(&self, id: &SituationId) -> Result<Option<Situation>, StateError> {
+        match self.kept(id)? {
+            Kept::Readable { latest, surest } => Ok(Some(*surest.unwrap_or(latest))),
+            Kept::Deleted(_) | Kept::Unknown => Ok(None),
+        }
+    }
+
+    /// All that is kept of a situation.
+    pub fn kept(&self, id: &SituationId) -> Result<Kept, StateError> {
+        self.read(|transaction| {
+            let sealed = transaction.open_table(SITUATIONS)?.get(&id.0)?.map(|value| value.value().to_vec());
+            let Some(sealed) = sealed else { return Ok(Kept::Unknown) };
+            let Some(latest) = self.opened::<Situation>(&sealed) else {
+                return Ok(postcard::from_bytes::<Sealed>(&sealed).map_or(Kept::Unknown, |it| Kept::Deleted(it.key)));
+            };
+            let surest = transaction.open_table(SUREST)?.get(&id.0)?.and_then(|value| self.opened(value.value()));
+            Ok(Kept::Readable { latest: Box::new(latest), surest })
+        })
+    }
+
+    /// The situation that a recipient's product is a view of.
+    pub fn by_product(&self, recipient: &RecipientId, product: &str) -> Result<Option<SituationId>, StateError> {
+        self.read(|transaction| {
+            let products = transaction.open_table(PRODUCTS)?;
+            let row = products.get(&product_key(recipient, product))?;
+            Ok(row.map(|row| SituationId(*row.value().1)))
+        })
+    }
+
+    /// Names of the site file in force.
+    pub fn places(&self) -> Result<Places, StateError> {
+        self.read(|transaction| {
+            let stored = transaction.open_table(META)?.get("places")?.map(|value| value.value().to_vec());
+            Ok(stored.and_then(|stored| postcard::from_bytes(&stored).ok()).unwrap_or_default())
+        })
+    }
+
+    /// What was learned, as the pipeline wrote it.
+    pub fn learned(&self) -> Result<Option<Vec<u8>>, StateError> {
+        self.read(|transaction| {
+            let sealed = transaction.open_table(META)?.get("learned")?.map(|value| value.value().to_vec());
+            Ok(sealed.and_then(|sealed| self.keys.open_blob(&sealed)))
+        })
+    }
+
+    /// The key that the situations of this store are named with.
+    pub fn situation_key(&self) -> [u8; 32] {
+        self.keys.situation()
+    }
+
+    /// When a sealing key was destroyed: what it sealed is deleted since then.
+    pub fn destroyed(&self, key: KeyId) -> Result<Option<WallTime>, StateError> {
+        self.read(|transaction| {
+            Ok(transaction.open_table(KEYS_DESTROYED)?.get(key.0)?.map(|value| WallTime(value.value())))
+        })
+    }
+
+    /// Calls `visit` with every situation that is kept and can be read, in the order of their ids: latest revisions.
+    pub fn visit_situations(&self, mut visit: impl FnMut(Situation)) -> Result<(), StateError> {
+        self.read(|transaction| {
+            for row in transaction.open_table(SITUATIONS)?.iter()? {
+                if let Some(situation) = self.opened(row?.1.value()) {
+                    visit(situation);
+                }
+            }
+            Ok(())
         })
     }
 
@@ -172,13 +295,28 @@ impl State {
             if let Some(checkpoint) = &changes.checkpoint {
                 transaction.open_table(META)?.insert("checkpoint", self.sealed(checkpoint).as_slice())?;
             }
+            if let Some(learned) = &changes.learned {
+                transaction.open_table(META)?.insert("learned", self.keys.seal_blob(learned).as_slice())?;
+            }
+            if let Some(places) = &changes.places {
+                let bytes = postcard::to_stdvec(places).expect("names always serialise");
+                transaction.open_table(META)?.insert("places", bytes.as_slice())?;
+            }
+            let mut destroyed = transaction.open_table(KEYS_DESTROYED)?;
+            for (key, at) in &changes.keys_destroyed {
+                destroyed.insert(key.0, at.0)?;
+            }
             {
                 let mut situations = transaction.open_table(SITUATIONS)?;
+                let mut surest = transaction.open_table(SUREST)?;
                 let mut by_age = transaction.open_table(BY_AGE)?;
                 for situation in &changes.situations {
                     let id = &situation.id.0;
-                    if situations.insert(id, self.sealed(situation).as_slice())?.is_none() {
-                        by_age.insert((age, id), ())?;
+                    let before =
+                        situations.insert(id, self.sealed(situation).as_slice())?.map(|value| value.value().to_vec());
+                    match before {
+                        None => drop(by_age.insert((age, id), ())?),
+                        Some(before) => self.keep_surest(&mut surest, &before, situation)?,
                     }
                 }
                 let mut references = transaction.open_table(REFERENCES)?;
@@ -189,11 +327,24 @@ impl State {
                 while situations.len()? > MOST_SITUATIONS {
                     let Some(oldest) = by_age.pop_first()?.map(|(key, _)| *key.value().1) else { break };
                     situations.remove(&oldest)?;
+                    surest.remove(&oldest)?;
                     gone.push(oldest);
                 }
                 if !gone.is_empty() {
                     references.retain(|_, id| !gone.contains(id))?;
                 }
+            }
+            let mut products = transaction.open_table(PRODUCTS)?;
+            let mut products_by_age = transaction.open_table(PRODUCTS_BY_AGE)?;
+            for (recipient, product, id) in &changes.products {
+                let key = product_key(recipient, product);
+                if products.insert(&key, (age, &id.0))?.is_none() {
+                    products_by_age.insert((age, &key), ())?;
+                }
+            }
+            while products.len()? > MOST_PRODUCTS {
+                let Some(oldest) = products_by_age.pop_first()?.map(|(key, _)| *key.value().1) else { break };
+                products.remove(&oldest)?;
             }
             let mut told = transaction.open_table(TOLD)?;
             for (key, bytes) in &changes.told {
@@ -218,6 +369,24 @@ impl State {
             }
             Ok(())
         })
+    }
+
+    /// The revision before, if it was surer than the new one and than any other.
+    fn keep_surest(
+        &self,
+        surest: &mut redb::Table<'_, &[u8; 16], &[u8]>,
+        before: &[u8],
+        now: &Situation,
+    ) -> Result<(), redb::Error> {
+        let Some(before) = self.opened::<Situation>(before) else { return Ok(()) };
+        let kept: Option<Situation> = surest.get(&now.id.0)?.and_then(|value| self.opened(value.value()));
+        let most = kept.as_ref().map_or(now.log_odds, |kept| kept.log_odds.max(now.log_odds));
+        if before.log_odds > most && before.revision < now.revision {
+            surest.insert(&now.id.0, self.sealed(&before).as_slice())?;
+        } else if kept.is_some_and(|kept| now.log_odds >= kept.log_odds) {
+            surest.remove(&now.id.0)?;
+        }
+        Ok(())
     }
 
     fn read<T>(&self, read: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StateError> {
@@ -259,11 +428,20 @@ fn told_of(key: &[u8]) -> Option<(RecipientId, SituationId)> {
     Some((recipient, SituationId(id[1..].try_into().ok()?)))
 }
 
+fn product_key(recipient: &RecipientId, product: &str) -> [u8; 16] {
+    hash("quaywatch product identity v1", &[recipient.as_str(), product])
+}
+
 /// The same answer twice is one answer.
 fn answer_key(answer: &ReceivedAnswer) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new_derive_key("quaywatch answer identity v1");
     let word = format!("{:?}", answer.answer.word);
-    for part in [answer.recipient.as_str(), &answer.answer.product, &word, &answer.answer.at] {
+    let parts = [answer.recipient.as_str(), &answer.answer.product, &word, &answer.answer.at];
+    hash("quaywatch answer identity v1", &parts)
+}
+
+fn hash(purpose: &str, parts: &[&str]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_derive_key(purpose);
+    for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

@@ -6,10 +6,13 @@ use super::*;
 use crate::ledger::{self, Options, Started};
 use quaywatch_drivers::intake::Intake;
 use quaywatch_schemas::{
-    CloudEvent, DomainId, LineId, Observation, OrganisationId, Product, Purpose, Reading, SensorId, SiteId,
+    Calibration, CloudEvent, DomainId, LineId, Model, Observation, OrganisationId, Product, Purpose, Reading, SensorId,
+    SiteId,
+    control::ReceivedAnswer,
     marking::{Marking, Releasable, Tlp},
     policy::Confirm,
     policy::Treatment,
+    product::{Answer, AnswerWord, Verdict},
     sealed::FieldClass,
     site::{
         Rates, Role, Rules, Sensor, Status, Zone, ZoneKind,
@@ -205,4 +208,146 @@ fn what_a_new_site_file_ends_is_told_to_whoever_was_told_of_it() {
     assert_eq!(phases, [Phase::Opened, Phase::Closed]);
     assert_eq!(told[0].1.data.reference, told[1].1.data.reference);
     gateway.crash();
+}
+
+fn answer_to(event: &CloudEvent<Product>, verdict: Verdict) -> Record {
+    let answer = Answer {
+        product: event.id.clone(),
+        revision: event.data.revision,
+        word: AnswerWord::Closed,
+        verdict: Some(verdict),
+        reason: None,
+        by: "duty-officer".into(),
+        at: event.time.clone(),
+    };
+    Record::Control(Control::Answer(ReceivedAnswer { recipient: desk(), answer, received: WallTime(0) }))
+}
+
+/// A cabinet whose thirty doors are a nuisance, and an engineer who reads what the verdicts come to.
+#[test]
+fn thirty_verdicts_propose_a_calibration_that_holds_from_the_record_that_adopts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..32).map(|number| format!("door-{number:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (last, before) = names.split_last().unwrap();
+    let (early, thirty) = before.split_first().unwrap();
+    let mut gateway = Gateway::start(folder.path());
+    gateway.say(vec![site(&names), policy()]);
+    assert!(gateway.pipeline.engine.adopted() == &Model::default());
+    gateway.say(trips(early));
+    let raw = gateway.pipeline.changes.situations.last().unwrap().clone();
+    assert!(raw.probability > 0.5 && raw.calibration == Calibration::Identity);
+    thirty.iter().for_each(|door| gateway.say(trips(door)));
+    gateway.pipeline.keep().unwrap();
+    let told = gateway.waiting();
+    assert_eq!(told.len(), 31);
+    gateway.say(told.iter().skip(1).map(|(_, event)| answer_to(event, Verdict::False)).collect());
+    // An answer to a product that nobody knows any more changes nothing.
+    let mut stray = told[0].1.clone();
+    stray.id = "3f.00000000000000000001".into();
+    gateway.say(vec![answer_to(&stray, Verdict::True)]);
+    let (learner, position) = (gateway.pipeline.learner.clone(), gateway.pipeline.stamp.position);
+    gateway.crash();
+
+    // The answers were not kept yet; the replay learns the same from them.
+    let mut gateway = Gateway::start(folder.path());
+    gateway.take_until(position);
+    assert!(gateway.pipeline.learner == learner, "learned again, byte for byte");
+    let learned = gateway.pipeline.learned();
+    gateway.pipeline.show_learned();
+    let shown = learned.borrow().clone().unwrap();
+    let text = shown.to_string();
+    for words in [
+        "the rates of the site file; nothing has been adopted",
+        "node.tamper: 30 verdicts, 0 of them so; Brier 0.",
+        "in force: scores are taken at their word; proposed: Platt, slope ",
+    ] {
+        assert!(text.contains(words), "{words:?} in\n{text}");
+    }
+    let proposal = shown.proposal().unwrap();
+    gateway.say(vec![Record::Control(Control::RatesAdopted { by: "uid 0".into(), model: Box::new(proposal.model) })]);
+    gateway.say(trips(last));
+    let calibrated = gateway.pipeline.changes.situations.last().unwrap().clone();
+    assert!((calibrated.log_odds - raw.log_odds).abs() < 1e-9, "the score is what it was");
+    assert!(calibrated.probability < 0.1, "and means what people found: {}", calibrated.probability);
+    assert_eq!((calibrated.model.as_str(), raw.model == calibrated.model), (proposal.id.as_str(), false));
+    gateway.pipeline.show_learned();
+    let text = learned.borrow().clone().unwrap().to_string();
+    assert!(text.contains(&format!("in force: {}, adopted by uid 0 at 20", proposal.id)), "{text}");
+    assert!(text.contains("proposed: nothing that would change anything"), "{text}");
+
+    // With the gateway down the store says the same.
+    gateway.pipeline.keep().unwrap();
+    let state = gateway.pipeline.parts.state.clone();
+    assert_eq!(Learned::of(&state).unwrap().unwrap().to_string(), text);
+    gateway.crash();
+}
+
+/// A belief fades before it ends: what a verdict judges, and what an explanation shows, is the surest revision.
+#[test]
+fn the_surest_revision_is_kept_beside_the_latest() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(folder.path());
+    let state = gateway.pipeline.parts.state.clone();
+    let revision = |revision, log_odds| Situation { revision, log_odds, ..crate::published::fictional::tailgating() };
+    let id = revision(1, 0.0).id;
+    let apply = |situations| state.apply(Changes { situations, ..Changes::default() }).unwrap();
+    let kept = || match state.kept(&id).unwrap() {
+        crate::ledger::Kept::Readable { latest, surest } => (latest.revision, surest.map(|surest| surest.revision)),
+        other => panic!("{other:?}"),
+    };
+    apply(vec![revision(1, 1.0)]);
+    assert_eq!(kept(), (1, None));
+    apply(vec![revision(2, 2.0), revision(3, 1.5), revision(4, -1.0)]);
+    assert_eq!(kept(), (4, Some(2)));
+    // A replay after a crash writes the same again.
+    apply(vec![revision(2, 2.0), revision(3, 1.5), revision(4, -1.0)]);
+    assert_eq!(kept(), (4, Some(2)));
+    apply(vec![revision(5, 3.0)]);
+    assert_eq!(kept(), (5, None));
+    assert_eq!(state.surest(&id).unwrap().unwrap().revision, 5);
+    gateway.crash();
+}
+
+#[test]
+fn a_destroyed_key_is_remembered_with_its_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::start(folder.path());
+    gateway.say(vec![site(&["door"]), policy(), Record::Control(Control::KeyDestroyed { key: 7 })]);
+    gateway.pipeline.keep().unwrap();
+    let state = gateway.pipeline.parts.state.clone();
+    assert_eq!(state.destroyed(KeyId(7)).unwrap(), Some(gateway.pipeline.stamp.wall));
+    assert_eq!(state.destroyed(KeyId(8)).unwrap(), None);
+    assert_eq!(state.places().unwrap().timezone, "Europe/Amsterdam");
+    gateway.crash();
+}
+
+/// The key is destroyed: what it sealed is gone from every copy, and who asks is told since when.
+#[test]
+fn what_was_sealed_with_a_destroyed_key_is_explained_as_deleted() {
+    let [folder, other] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let gateway = Gateway::start(folder.path());
+    let situation = crate::published::fictional::tailgating();
+    let changes = Changes {
+        references: vec![("QW-G2-QPE9YC".into(), situation.id)],
+        keys_destroyed: vec![(KeyId(1), situation.from)],
+        situations: vec![situation],
+        ..Changes::default()
+    };
+    let state = gateway.pipeline.parts.state.clone();
+    state.apply(changes).unwrap();
+    let explained = crate::commands::explain::from_state(&state, "qw-g2-qpe9yc").unwrap();
+    assert!(explained.starts_with("QW-G2-QPE9YC  "), "{explained}");
+    drop(state);
+    gateway.crash();
+    // A store's keys are one file; these are another store's.
+    Gateway::start(other.path()).crash();
+    for file in ["keys", "wrapping.key"] {
+        std::fs::copy(other.path().join(file), folder.path().join(file)).unwrap();
+    }
+    let state = ledger::read_state(folder.path()).unwrap();
+    let gone = crate::commands::explain::from_state(&state, "QW-G2-QPE9YC").unwrap_err();
+    assert!(gone.contains("QW-G2-QPE9YC stood for was deleted on 2026-03-14"), "{gone}");
+    let unknown = crate::commands::explain::from_state(&state, "QW-G2-ZZZZZZ").unwrap_err();
+    assert!(unknown.contains("no situation on this gateway"), "{unknown}");
 }

@@ -11,6 +11,7 @@ use quaywatch_schemas::{
     product::{
         Answer, AnswerWord, Heartbeat, NeverSent, Receipt, Request, RequestWord, Snapshot, StreamStarted, Verdict,
     },
+    scan::{Cartesian, Class, Format, Polar, Scan, Seen},
     situation::{Phase, Phrase},
     time::{ClockQuality, ClockState},
 };
@@ -68,7 +69,25 @@ pub(super) fn all() -> Vec<Example> {
         example("answer-closed", "answer", json(&closed_with_verdict(&police_id))),
         example("receipt", "receipt", json(&Receipt { epoch: EPOCH.into(), up_to: POLICE_LAST })),
         example("request", "request", json(&Request { request: RequestWord::Snapshot })),
+        example("frame", "frame", json(&scan())),
     ]
+}
+
+/// What a radar over a quay sees: a boat, and a person it has placed in the site's grid.
+fn scan() -> Scan {
+    let polar = Polar { range_m: 84.2, bearing_deg: -12.5, range_sd_m: 1.5, bearing_sd_deg: 0.6 };
+    let cartesian = Cartesian { x_m: 31.5, y_m: -4.0, sd_m: Some(0.4), covariance_m2: None };
+    let boat = Seen {
+        class: Some(Class::Vessel),
+        confidence: Some(0.91),
+        polar: Some(polar),
+        cartesian: None,
+        speed_m_s: Some(1.2),
+    };
+    let person =
+        Seen { class: Some(Class::Person), confidence: None, polar: None, cartesian: Some(cartesian), speed_m_s: None };
+    let time = "2026-03-14T02:12:04.200Z".into();
+    Scan { format: Format::V1, time, frame: 18_233, detections: vec![boat, person] }
 }
 
 fn over(situation: &Situation, phase: Phase) -> Situation {

@@ -1,16 +1,16 @@
 //! One fictional site, its sharing policy and a tailgating there: what the published examples are made of.
 
 use quaywatch_schemas::{
-    DomainId, FieldClass, GatewayTime, GroupId, NoData, OrganisationId, Policy, Position, Private, Purpose,
-    RecipientId, SensorId, Site, SiteId, Situation, WallTime, ZoneId,
+    Calibration, DomainId, FieldClass, GatewayTime, GroupId, NoData, OrganisationId, Policy, Position, Private,
+    Purpose, RecipientId, SensorId, Site, SiteId, Situation, WallTime, ZoneId,
     marking::{Marking, Releasable, Tlp},
     names::BadName,
     observation::Media,
     policy::{Confirm, Group, KindPattern, Recipient, Treatment},
     site::{Direction, Rates, Role, Rules, Sensor, Status, Zone, ZoneKind, rules::Mode},
     situation::{
-        Action, Alternative, Evidence, IdentityKind, Missing, Phase, Phrase, Severity, Side, SituationId, Subject,
-        SubjectIdentity, Urgency,
+        Action, Alternative, Conditions, Evidence, IdentityKind, Missing, Phase, Phrase, Severity, Side, SituationId,
+        Source, SourceState, Subject, SubjectIdentity, Urgency, score,
     },
     time::{ClockQuality, ClockState},
 };
@@ -122,7 +122,7 @@ pub fn tailgating() -> Situation {
         evidence("rear", 104, "2 different plates", 1.7, "switch-3"),
     ];
     let prior = -3.89;
-    let log_odds = evidence.iter().fold(prior, |sum, piece| sum + piece.weight);
+    let log_odds = score(prior, &evidence);
     Situation {
         id: SituationId::of(&REFERENCE_KEY, "gate-2", "gate.tailgating", &zone, Position(97)),
         revision: 2,
@@ -170,6 +170,11 @@ pub fn tailgating() -> Situation {
             plate("vehicle.following", "7-KLB-09", 0.88, &["7-KL8-09"]),
         ],
         evidence,
+        groups: Vec::new(),
+        sources: ["arm", "loop-b", "rear"]
+            .map(|sensor| Source { sensor: name(sensor), state: SourceState::Healthy })
+            .into(),
+        conditions: Conditions { night: true, ..Conditions::default() },
         missing: vec![Missing {
             sensor: name("front"),
             why: NoData::Silent,
@@ -191,6 +196,7 @@ pub fn tailgating() -> Situation {
         security_level: 1,
         rule: "gate.tailgating@1.0".into(),
         model: "9b1e".into(),
+        calibration: Calibration::Identity,
         mode: Mode::Tell,
         answer_within: Some(Duration::from_secs(300)),
     }

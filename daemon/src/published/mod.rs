@@ -2,7 +2,7 @@
 //! types and constants the gateway itself uses.
 //!
 //! `quaywatch schema --all schemas/published` writes the committed copies; a test compares them. Messages are in JSON Schema
-//! draft 7, because that is what AsyncAPI tools read; the schemas of the site and sharing files are the configuration's own.
+//! draft 7, because that is what AsyncAPI tools read; `frame` is what radars, lidars and camera trackers send us; the schemas of the site and sharing files are the configuration's own.
 //! Major versions are in the CloudEvents types, minor versions in [`MINOR`]: it goes up when a field is added.
 
 mod asyncapi;
@@ -16,6 +16,7 @@ use quaywatch_schemas::{
         Answer, HEARTBEAT_TYPE, Heartbeat, Receipt, Request, SNAPSHOT_TYPE, STARTED_TYPE, Snapshot, StreamStarted,
         product_type,
     },
+    scan::Scan,
     situation::Phase,
 };
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -64,6 +65,8 @@ pub fn write_all(folder: &Path) -> io::Result<()> {
 pub fn documents() -> Vec<Document> {
     let mut documents = messages();
     documents.push(Document::new("asyncapi", "asyncapi.json", asyncapi::document(&documents)));
+    let (name, frame) = schema::<Scan>("frame", Way::In);
+    documents.push(Document::schema(name, frame));
     documents.push(Document::schema("site", config::site_schema()));
     documents.push(Document::schema("sharing", config::sharing_schema()));
     documents.extend(examples::all().into_iter().map(|example| Document {

@@ -47,7 +47,8 @@ fn every_example_is_of_its_schema_and_every_schema_has_an_example() {
         shown.insert(example.schema);
     }
     let messages = documents.iter().map(|document| document.name.as_str());
-    let messages = messages.filter(|name| name.ends_with("-event") || ["answer", "receipt", "request"].contains(name));
+    let messages =
+        messages.filter(|name| name.ends_with("-event") || ["answer", "receipt", "request", "frame"].contains(name));
     assert_eq!(messages.collect::<BTreeSet<_>>(), shown);
 }
 
@@ -80,6 +81,29 @@ fn a_schema_refuses_what_is_not_of_it() {
         let mut bad = answer.clone();
         bad[field] = value;
         assert!(refused("answer", &bad), "{field}");
+    }
+    let frame = example("frame");
+    for (path, value) in [
+        ("/format", json!("quaywatch.frame.v2")),
+        ("/time", json!("yesterday")),
+        ("/frame", json!(-1)),
+        ("/detections", Value::Null),
+        ("/detections/0/class", json!("submarine")),
+        ("/detections/0/confidence", json!(1.5)),
+        ("/detections/0/polar/range_sd_m", json!(0)),
+        ("/detections/0/cartesian", json!({"x_m": 1, "y_m": 1, "sd_m": 1})),
+        ("/detections/1/cartesian/covariance_m2", json!([1, 0, 1])),
+        ("/detections/1/cartesian", json!({"x_m": 1, "y_m": 1, "sd_m": 1, "sd": 1})),
+    ] {
+        let mut bad = frame.clone();
+        match bad.pointer_mut(path) {
+            Some(place) => *place = value,
+            None => {
+                let (parent, field) = path.rsplit_once('/').unwrap();
+                bad.pointer_mut(parent).unwrap()[field] = value;
+            }
+        }
+        assert!(refused("frame", &bad), "{path}");
     }
 }
 

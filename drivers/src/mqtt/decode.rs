@@ -3,12 +3,13 @@
 use super::{Gives, Subscription, topics};
 use crate::{
     camera::frigate,
+    frame,
     intake::Delivery,
     json::{self, Kind, Mapping, Undecodable},
     references,
     tap::{self, Tapped, Taps},
 };
-use quaywatch_schemas::{DeadLetter, LineId, Record, observation::Freshness};
+use quaywatch_schemas::{DeadLetter, LineId, Observation, Record, observation::Freshness};
 
 /// A message as a broker delivered it.
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +36,15 @@ pub(super) fn decode<'a>(subscriptions: &'a [Subscription], message: Message<'_>
         if !frigate && !topics::matches(&subscription.topic, message.topic) {
             continue;
         }
+        let one = |mut said: Observation| {
+            if message.retained {
+                said.freshness = Freshness::History;
+            }
+            vec![Record::Observation(said)]
+        };
         let result = match &subscription.gives {
-            Gives::Json { sensor, mapping } => json::decode(mapping, sensor, message.payload).map(|mut said| {
-                if message.retained {
-                    said.freshness = Freshness::History;
-                }
-                vec![Record::Observation(said)]
-            }),
+            Gives::Json { sensor, mapping } => json::decode(mapping, sensor, message.payload).map(one),
+            Gives::Frames(source) => frame::decode(source, message.payload).map(one),
             Gives::References(feed) => {
                 references::decode(feed, message.payload).map(|control| vec![Record::Control(control)])
             }

@@ -29,6 +29,7 @@ mod topics;
 
 use crate::{
     camera::frigate,
+    frame,
     json::Mapping,
     line::{Line, LineState},
 };
@@ -78,6 +79,8 @@ pub enum Gives {
     Json { sensor: SensorId, mapping: Mapping },
     /// What Frigate says of one camera.
     Frigate { sensor: SensorId, camera: frigate::Camera },
+    /// Frames of a radar, lidar or camera tracker.
+    Frames(frame::Source),
     /// References.
     References(FeedId),
 }
@@ -89,7 +92,7 @@ impl Subscription {
             Gives::Frigate { camera, .. } => {
                 camera.topics().into_iter().map(|topic| format!("{}/{topic}", self.topic)).collect()
             }
-            Gives::Json { .. } | Gives::References(_) => vec![self.topic.clone()],
+            Gives::Json { .. } | Gives::Frames(_) | Gives::References(_) => vec![self.topic.clone()],
         }
     }
 
@@ -97,6 +100,7 @@ impl Subscription {
     pub fn sensor(&self) -> Option<&SensorId> {
         match &self.gives {
             Gives::Json { sensor, .. } | Gives::Frigate { sensor, .. } => Some(sensor),
+            Gives::Frames(source) => Some(&source.sensor),
             Gives::References(_) => None,
         }
     }

@@ -4,29 +4,26 @@
 //! line can look like a whole one with another number. Values are reported by exception; an instrument that sends no line of
 //! a sensor for that sensor's heartbeat (at least 2 s) is said not to answer, and nothing of an instrument is ever written to.
 
-mod lines;
-
 use crate::{
     by_exception::{ByException, Reporting},
     json::Undecodable,
-    line::{Backoff, Line, LineState},
+    line::Line,
+    lines::Piece,
     overload::Overload,
     serial,
+    streamed::{self, Carrier, DeadLetters, Hears, Streamed},
     tap::{self, Tapped},
 };
-use lines::{Lines, Piece};
 use quaywatch_schemas::{
-    DeadLetter, NoData, Observation, Reading, Record, SensorId,
+    NoData, Observation, Reading, Record, SensorId,
     observation::Measure,
     units::{Finite, Unit},
 };
 use regex::bytes::Regex;
 use std::{
-    io,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
-use tokio::io::AsyncReadExt;
-use tokio_serial::SerialStream;
 
 /// A port and what is read from its lines.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,43 +95,20 @@ pub fn decode(reader: &Reader, line: &[u8]) -> Option<Result<Reading, Undecodabl
 
 /// Reads the port until the line is asked to stop.
 pub async fn run(line: Line, config: Config) {
+    let streamed = Streamed {
+        carrier: Carrier::Serial(config.port.clone()),
+        longest: LONGEST_LINE,
+        whole_datagrams: false,
+        idle: None,
+    };
     let mut desk = Desk::new(&line, &config);
-    let mut backoff = Backoff::default();
-    loop {
-        let why = match config.port.open() {
-            Ok(port) => {
-                line.report(LineState::Up);
-                let opened = Instant::now();
-                let why = tokio::select! {
-                    () = line.stop.cancelled() => return,
-                    why = desk.read(port) => why,
-                };
-                if opened.elapsed() > WORKED_AFTER {
-                    backoff.worked();
-                }
-                why
-            }
-            Err(error) => explain(&config.port, &error),
-        };
-        line.report(LineState::Down(why));
-        tokio::select! {
-            () = line.stop.cancelled() => return,
-            () = desk.wait(backoff.next_wait()) => {}
-        }
-    }
+    streamed::run(&line, &streamed, &mut desk).await;
 }
 
-/// Nothing for this long after the port was opened: what comes next is the beginning of a line. At 1200 baud a character
-/// takes 8 ms.
-const BETWEEN_LINES: Duration = Duration::from_millis(50);
+/// Longer than any indicator's line; ticket printers have 80 columns.
+const LONGEST_LINE: usize = 512;
 /// An instrument that sends once a second is not silent after one line was lost.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(2);
-/// A pattern that does not fit makes every line a dead letter: one in this time is enough to see why; all are counted.
-const LETTER_EVERY: Duration = Duration::from_secs(10);
-/// A port that stays open this long works.
-const WORKED_AFTER: Duration = Duration::from_secs(10);
-/// How often silence is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What is remembered between lines.
 struct Desk<'a> {
@@ -142,7 +116,7 @@ struct Desk<'a> {
     config: &'a Config,
     sensors: Vec<Sensor>,
     overload: Overload,
-    last_letter: Option<Instant>,
+    letters: DeadLetters,
 }
 
 struct Sensor {
@@ -150,52 +124,22 @@ struct Sensor {
     heard: Instant,
 }
 
+impl Hears for Desk<'_> {
+    fn hear(&mut self, piece: Piece, _: Option<SocketAddr>, now: Instant) {
+        self.take(piece, now);
+    }
+
+    fn look(&mut self, reachable: bool, now: Instant) {
+        self.look_for_silence(if reachable { NoData::Timeout } else { NoData::Disconnected }, now);
+    }
+}
+
 impl<'a> Desk<'a> {
     fn new(line: &'a Line, config: &'a Config) -> Self {
         let now = Instant::now();
         let sensors = config.sensors.iter();
         let sensors = sensors.map(|reader| Sensor { news: ByException::new(reader.reporting), heard: now }).collect();
-        Self { line, config, sensors, overload: Overload::default(), last_letter: None }
-    }
-
-    /// Reads until the port fails; says why.
-    async fn read(&mut self, mut port: SerialStream) -> String {
-        let mut lines = Lines::default();
-        let mut bytes = [0; 1024];
-        let first = tokio::time::timeout(BETWEEN_LINES, port.read(&mut bytes)).await;
-        let mut next = match first {
-            Ok(read) => {
-                lines.skip_to_next();
-                Some(read)
-            }
-            Err(_) => None,
-        };
-        loop {
-            let read = match next.take() {
-                Some(read) => Some(read),
-                None => tokio::time::timeout(LOOK_EVERY, port.read(&mut bytes)).await.ok(),
-            };
-            match read {
-                Some(Ok(0)) => return format!("{} is gone", self.config.port.path.display()),
-                Some(Ok(length)) => {
-                    for piece in lines.push(&bytes[..length]) {
-                        self.take(piece, Instant::now());
-                    }
-                }
-                Some(Err(error)) => return explain(&self.config.port, &error),
-                None => {}
-            }
-            self.look(NoData::Timeout, Instant::now());
-        }
-    }
-
-    /// Waits, and says of sensors that they cannot be heard once that lasts.
-    async fn wait(&mut self, wait: Duration) {
-        let until = tokio::time::Instant::now() + wait;
-        while tokio::time::Instant::now() < until {
-            tokio::time::sleep_until(until.min(tokio::time::Instant::now() + LOOK_EVERY)).await;
-            self.look(NoData::Disconnected, Instant::now());
-        }
+        Self { line, config, sensors, overload: Overload::default(), letters: DeadLetters::default() }
     }
 
     fn take(&mut self, piece: Piece, now: Instant) {
@@ -234,7 +178,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn look(&mut self, why: NoData, now: Instant) {
+    fn look_for_silence(&mut self, why: NoData, now: Instant) {
         for (reader, sensor) in self.config.sensors.iter().zip(&mut self.sensors) {
             let silent =
                 now.saturating_duration_since(sensor.heard) >= reader.reporting.heartbeat.max(SHORTEST_SILENCE);
@@ -247,13 +191,7 @@ impl<'a> Desk<'a> {
     }
 
     fn refuse(&mut self, sensor: Option<&SensorId>, why: &str, raw: &[u8], now: Instant) {
-        metrics::counter!("quaywatch_undecodable_total", "line" => self.line.id.to_string()).increment(1);
-        if self.last_letter.is_some_and(|last| now.saturating_duration_since(last) < LETTER_EVERY) {
-            return;
-        }
-        self.last_letter = Some(now);
-        let letter = DeadLetter::new(self.line.id.clone(), sensor.cloned(), why, raw);
-        self.overload.offer(&self.line.intake, vec![Record::DeadLetter(letter)]);
+        self.letters.refuse(self.line, &self.overload, sensor, why, raw, now);
     }
 }
 
@@ -293,18 +231,6 @@ fn shown(reader: &Reader, line: &[u8]) -> String {
         byte => char::from(*byte),
     });
     shown.collect()
-}
-
-fn explain(port: &serial::Port, error: &io::Error) -> String {
-    let path = port.path.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no port {path}"),
-        io::ErrorKind::PermissionDenied => {
-            format!("{path} may not be opened; the service has to be in the group that owns it")
-        }
-        _ if error.to_string().contains("busy") => format!("{path} is used by another program"),
-        _ => format!("{path}: {error}"),
-    }
 }
 
 #[cfg(test)]

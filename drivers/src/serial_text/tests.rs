@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     intake::{Batch, Intake},
-    line::LineStatus,
+    line::{LineState, LineStatus},
 };
 use quaywatch_schemas::LineId;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -125,7 +125,9 @@ async fn an_instrument_is_read_its_silence_is_said_and_its_port_is_opened_again(
         let line = Arc::new(Mutex::new(Some("ST,GS,+  12345 kg\r\n")));
         let said = line.clone();
         let thread = std::thread::spawn(move || {
-            while let Some(line) = *said.lock().unwrap() {
+            // Not in the loop's own condition: the lock would be held while it sleeps, and the test could wait for it.
+            let present = || *said.lock().unwrap();
+            while let Some(line) = present() {
                 let _ = instrument.write_all(line.as_bytes());
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -23,6 +23,7 @@ mod payload;
 
 use crate::{
     camera::{openalpr, platerecognizer},
+    frame,
     intake::Intake,
     json::{self, Kind, Mapping, Undecodable},
     line::{Backoff, Line, LineState},
@@ -71,6 +72,8 @@ pub enum Gives {
     OpenAlpr { sensor: SensorId, camera: String },
     /// A sensor's reading, by JSON pointer.
     Json { sensor: SensorId, mapping: Mapping },
+    /// Frames of a radar, lidar or camera tracker.
+    Frames(frame::Source),
     /// References.
     References(FeedId),
 }
@@ -82,6 +85,7 @@ impl Gives {
             Self::PlateRecognizer { sensor, .. } | Self::OpenAlpr { sensor, .. } | Self::Json { sensor, .. } => {
                 format!("/hooks/{sensor}")
             }
+            Self::Frames(source) => format!("/hooks/{}", source.sensor),
             Self::References(feed) => format!("/references/{feed}"),
         }
     }
@@ -91,6 +95,7 @@ impl Gives {
             Self::PlateRecognizer { sensor, .. } | Self::OpenAlpr { sensor, .. } | Self::Json { sensor, .. } => {
                 Some(sensor)
             }
+            Self::Frames(source) => Some(&source.sensor),
             Self::References(_) => None,
         }
     }
@@ -102,6 +107,7 @@ pub fn decode(gives: &Gives, payload: &[u8]) -> Result<Vec<Record>, Undecodable>
         Gives::PlateRecognizer { sensor, camera } => platerecognizer::decode(camera, sensor, payload)?,
         Gives::OpenAlpr { sensor, camera } => openalpr::decode(camera, sensor, payload)?,
         Gives::Json { sensor, mapping } => vec![json::decode(mapping, sensor, payload)?],
+        Gives::Frames(source) => vec![frame::decode(source, payload)?],
         Gives::References(feed) => return Ok(vec![Record::Control(references::decode(feed, payload)?)]),
     };
     let proved = said.into_iter().map(|said| Observation { authenticity: Authenticity::Password, ..said });

@@ -115,8 +115,8 @@ pub struct Passage {
     /// A vehicle must have left the lane within this time of entering it. Default 90 s: the slowest truck with a
     /// paper check at the arm.
     pub within: Duration,
-    /// How long after the last loop falls a late plate or weight still belongs to the passage. Default 5 s: rear
-    /// cameras report up to 4 s after the vehicle.
+    /// How long after the last loop falls a late word still changes what was said of the passage. Default 30 s: rear
+    /// cameras report up to 4 s after the vehicle, and a line that was cut for a moment up to half a minute.
     pub settle: Duration,
 }
 
@@ -369,7 +369,7 @@ pub struct SensorConflict {
 
 impl Default for Passage {
     fn default() -> Self {
-        Self { within: Duration::from_secs(90), settle: Duration::from_secs(5) }
+        Self { within: Duration::from_secs(90), settle: Duration::from_secs(30) }
     }
 }
 

@@ -11,19 +11,32 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Edges {
     /// Oldest first; at the bound the oldest goes.
     edges: VecDeque<Edge>,
+    /// The contacts, by number. As many as the site file has here.
+    sensors: Vec<SensorId>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Edge {
     at: WallTime,
     on: bool,
-    sensor: SensorId,
+    sensor: u8,
     position: Position,
 }
 
 /// From closing to opening.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Pulse {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pulse {
+    pub(super) on: WallTime,
+    pub(super) off: Option<WallTime>,
+    sensor: u8,
+    /// The records of the edges.
+    pub(super) first: Position,
+    last: Option<Position>,
+}
+
+/// A pulse with the name of its sensor.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NamedPulse {
     pub(crate) on: WallTime,
     pub(crate) off: Option<WallTime>,
     pub(crate) sensor: SensorId,
@@ -44,8 +57,14 @@ impl Edges {
     pub(super) fn take(&mut self, at: WallTime, on: bool, sensor: &SensorId, position: Position) -> bool {
         let place = self.edges.iter().rposition(|edge| edge.at <= at).map_or(0, |place| place + 1);
         let last = place == self.edges.len();
-        let before = self.edges.iter().take(place).rev().find(|edge| edge.sensor == *sensor).map(|edge| edge.on);
-        self.edges.insert(place, Edge { at, on, sensor: sensor.clone(), position });
+        let known = self.sensors.iter().position(|known| known == sensor);
+        let number = known.unwrap_or_else(|| {
+            self.sensors.push(sensor.clone());
+            self.sensors.len() - 1
+        });
+        let Ok(sensor) = u8::try_from(number) else { return false };
+        let before = self.edges.iter().take(place).rev().find(|edge| edge.sensor == sensor).map(|edge| edge.on);
+        self.edges.insert(place, Edge { at, on, sensor, position });
         if self.edges.len() > EDGES_PER_LOOP {
             self.forget();
         }
@@ -118,7 +137,7 @@ impl Edges {
             let gone = if through { waiting.pop_back() } else { waiting.pop_front() };
             if let Some(pulse) = gone.and_then(|gone| pulses.get_mut(gone)) {
                 pulse.off = Some(edge.at);
-                pulse.positions.push(edge.position);
+                pulse.last = Some(edge.position);
             }
         }
         // In the order in which they went.
@@ -130,21 +149,18 @@ impl Edges {
     /// are one vehicle's are one pulse.
     fn while_any_is_closed(&self) -> Vec<Pulse> {
         let mut pulses: Vec<Pulse> = Vec::new();
-        let mut closed: Vec<&SensorId> = Vec::new();
+        let mut closed: Vec<u8> = Vec::new();
         for edge in &self.edges {
-            let known = closed.iter().position(|sensor| **sensor == edge.sensor);
+            let known = closed.iter().position(|sensor| *sensor == edge.sensor);
             match (edge.on, known) {
                 (true, None) => {
                     let free = closed.is_empty();
-                    closed.push(&edge.sensor);
+                    closed.push(edge.sensor);
                     if !free {
                         continue;
                     }
                     match pulses.last_mut().filter(|last| last.off.is_some_and(|off| edge.at.0 - off.0 < SAME_NANOS)) {
-                        Some(same) => {
-                            same.off = None;
-                            same.positions.push(edge.position);
-                        }
+                        Some(same) => same.off = None,
                         None => pulses.push(Pulse::begun(edge)),
                     }
                 }
@@ -152,7 +168,7 @@ impl Edges {
                     closed.remove(known);
                     if let Some(last) = pulses.last_mut().filter(|_| closed.is_empty()) {
                         last.off = Some(edge.at);
-                        last.positions.push(edge.position);
+                        last.last = Some(edge.position);
                     }
                 }
                 _ => {}
@@ -161,14 +177,22 @@ impl Edges {
         pulses
     }
 
+    pub(super) fn named(&self, pulse: &Pulse) -> Option<NamedPulse> {
+        let sensor = self.sensors.get(usize::from(pulse.sensor))?.clone();
+        let positions = core::iter::once(pulse.first).chain(pulse.last).collect();
+        Some(NamedPulse { on: pulse.on, off: pulse.off, sensor, positions })
+    }
+
     /// Whether the place was closed all the time between two moments.
     pub(super) fn closed_between(&self, from: WallTime, until: WallTime) -> bool {
-        self.pulses().iter().any(|pulse| pulse.on <= from && pulse.off.is_none_or(|off| off >= until))
+        let before = self.edges.iter().rev().find(|edge| edge.at <= from);
+        let opened = self.edges.iter().any(|edge| !edge.on && from < edge.at && edge.at < until);
+        before.is_some_and(|edge| edge.on) && !opened
     }
 }
 
 impl Pulse {
     fn begun(edge: &Edge) -> Self {
-        Self { on: edge.at, off: None, sensor: edge.sensor.clone(), positions: alloc::vec![edge.position] }
+        Self { on: edge.at, off: None, sensor: edge.sensor, first: edge.position, last: None }
     }
 }

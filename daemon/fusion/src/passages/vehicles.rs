@@ -5,13 +5,17 @@
 //! and is read from behind when it has crossed. What was heard while two vehicles were in the lane and could be either's is
 //! handed on as shared: what it says decides whose it is.
 
-use super::{Ends, GLITCH, Heard, LIGHTEST_KG, Passages, Pulse, What};
+use super::{Ends, GLITCH, Heard, LIGHTEST_KG, NamedPulse, Passages, What, edges::Pulse};
 use crate::{
     lane::{LATE_GRANT, Patience},
     plates::Read,
 };
 use alloc::{collections::VecDeque, string::String, vec::Vec};
-use core::time::Duration;
+use core::{
+    hash::{BuildHasher, Hasher},
+    time::Duration,
+};
+use foldhash::fast::FixedState;
 use quaywatch_schemas::{
     Position, SensorId, WallTime,
     observation::{Container, Media, Tag},
@@ -26,9 +30,9 @@ pub(crate) struct Passage {
     pub(crate) first: Position,
     pub(crate) crossed: WallTime,
     pub(crate) left: Option<WallTime>,
-    pub(crate) approach: Option<Pulse>,
+    pub(crate) approach: Option<NamedPulse>,
     /// `None` if it turned out that nothing crossed.
-    pub(crate) exit: Option<Pulse>,
+    pub(crate) exit: Option<NamedPulse>,
     /// Whether an approach, an arm and a scale could have been heard.
     pub(crate) ends: Ends,
     pub(crate) reads: Vec<Read>,
@@ -43,8 +47,12 @@ pub(crate) struct Passage {
     pub(crate) neighbours: Vec<String>,
     pub(crate) media: Vec<(SensorId, Media)>,
     pub(crate) told: Told,
+    /// It was not said before, or not so.
+    pub(crate) news: bool,
     /// Late words have had their time.
     pub(crate) last: bool,
+    /// Of what conclusions are drawn from.
+    pub(crate) digest: u64,
 }
 
 /// What was said of a passage before.
@@ -119,8 +127,32 @@ impl Passage {
             neighbours: Vec::new(),
             media: Vec::new(),
             told: Told::Said,
+            news: true,
             last: true,
+            digest: 0,
         }
+    }
+
+    /// Of everything that conclusions are drawn from; when it left is not.
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = FixedState::default().build_hasher();
+        let reads = self.reads.iter().map(|read| read.position);
+        let codes = self.codes.iter().map(|(_, position, _)| *position);
+        let tags = self.tags.iter().map(|(_, position, _)| *position);
+        let others = self.granted.iter().map(|(_, position, _)| *position);
+        let mass = self.mass.iter().map(|mass| Position(mass.kg.to_bits()));
+        for position in reads.chain(codes).chain(tags).chain(others).chain(mass) {
+            hasher.write_u64(position.0);
+        }
+        hasher.write_i64(self.crossed.0);
+        hasher.write_i64(self.approach.as_ref().map_or(0, |approach| approach.on.0));
+        hasher.write_u8(match self.followed.map(|followed| followed.same_opening) {
+            None => 0,
+            Some(None) => 1,
+            Some(Some(closed)) => 2 + u8::from(closed),
+        });
+        hasher.write_usize(self.neighbours.len());
+        hasher.finish()
     }
 
     /// When it came.
@@ -137,6 +169,8 @@ struct Vehicle<'a> {
 
 /// A front camera reads a vehicle from so long before the loop closes.
 const READ_BEFORE: Duration = Duration::from_millis(1500);
+/// And nearly always within this after it closed.
+const READ_SOON: Duration = Duration::from_secs(12);
 /// Until so long after it opened.
 const READ_AFTER: Duration = Duration::from_secs(3);
 /// A source's clock is known to about this much.
@@ -161,8 +195,8 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
         first,
         crossed: exit.on,
         left: exit.off,
-        approach: vehicle.approach.cloned(),
-        exit: Some(exit.clone()),
+        approach: vehicle.approach.and_then(|pulse| lane.approach.named(pulse)),
+        exit: lane.exit.named(exit),
         ends: lane.ends,
         reads: Vec::new(),
         codes: Vec::new(),
@@ -176,9 +210,11 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
         neighbours: Vec::new(),
         media: Vec::new(),
         told: Told::Not,
+        news: true,
         last: false,
+        digest: 0,
     };
-    let since = before.map_or(exit.on.before(patience.within), |before| before.on);
+    let came = vehicle.approach.map_or(exit.on.before(patience.within), |approach| approach.on);
     for heard in &lane.heard {
         let whose = whose(heard, &vehicles);
         match (&heard.what, whose) {
@@ -199,16 +235,13 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
                 let shared = others.into_iter().any(|(_, other)| is_in_lane(other, heard.at));
                 passage.tags.push((heard.sensor.clone(), heard.position, TagRead { shared, ..tag.clone() }));
             }
-            (What::Grant(holder), _) if since < heard.at && heard.at <= exit.on.after(LATE_GRANT) => {
-                // One that comes late is for this vehicle only if it had none.
-                if heard.at <= exit.on || passage.granted.is_none() {
-                    passage.granted = Some((heard.sensor.clone(), heard.position, *holder));
-                }
-            }
             _ => {}
         }
     }
-    passage.mass = mass(lane, vehicle, since, exit);
+    passage.granted = granted(lane, &vehicles, me);
+    // The one ahead has left the scale when it has left the lane.
+    let alone = before.map_or(came, |before| before.off.unwrap_or(before.on.after(CLOCK_SLACK)));
+    passage.mass = mass(lane, vehicle, alone, exit);
     Some(passage)
 }
 
@@ -242,7 +275,8 @@ impl Transit {
 
     /// Sooner than a vehicle that had stopped on the approach loop reaches the exit loop.
     fn soon(&self) -> Duration {
-        self.usual().map_or(Duration::ZERO, |usual| Duration::from_secs_f64((0.4 * usual).clamp(0.0, 60.0)))
+        let usual = self.usual().unwrap_or(UNKNOWN_TRANSIT);
+        Duration::from_secs_f64((0.4 * usual).clamp(0.0, 60.0))
     }
 
     /// How unlikely it is, in log-likelihood, that a vehicle took that long.
@@ -274,6 +308,8 @@ impl Transit {
 /// times the usual.
 const SPREAD: f64 = 0.6;
 const TRANSITS: usize = 15;
+/// Weighing, a credential and the arm take about this long together, until a lane has shown how long, in seconds.
+const UNKNOWN_TRANSIT: f64 = 20.0;
 /// A long combination at walking pace needs this long over one loop, in seconds.
 const LONGEST_OVERLAP: f64 = 20.0;
 /// ln of how seldom a loop misses a vehicle, or a vehicle turns back between the loops: once in some fifty.
@@ -395,8 +431,11 @@ fn whose(heard: &Heard, vehicles: &[Vehicle<'_>]) -> Option<usize> {
             // Of those that stand there the one that came last is in view.
             let came = |vehicle: &Vehicle<'_>| vehicle.approach.map(|approach| approach.on);
             let seen = vehicles.iter().enumerate().filter(|(_, vehicle)| on_loop(vehicle));
-            let seen = seen.max_by_key(|(_, vehicle)| came(vehicle)).map(|(index, _)| index);
-            seen.or_else(|| next_to_cross(at, vehicles))
+            let seen = seen.max_by_key(|(_, vehicle)| came(vehicle));
+            let just_came = seen.filter(|(_, vehicle)| came(vehicle).is_some_and(|came| at <= came.after(READ_SOON)));
+            let index = |found: Option<(usize, &Vehicle<'_>)>| found.map(|(index, _)| index);
+            // Where the loop is stuck or lost, whoever crosses next without having been on it.
+            index(just_came).or_else(|| next_to_cross(at, vehicles)).or(index(seen))
         }
         What::Code(_) => {
             // Read as it drives off the approach loop, or past a portal right behind it.
@@ -427,13 +466,60 @@ fn is_in_lane(vehicle: &Vehicle<'_>, at: WallTime) -> bool {
     came.or(left.map(|left| left.before(stood))).is_some_and(|came| came <= at) && left.is_none_or(|left| at <= left)
 }
 
+/// The grant a vehicle passed on: the last that was given while it was next, else the oldest that nobody used before it, else
+/// one that was read just after it had crossed.
+fn granted(lane: &Passages, vehicles: &[Vehicle<'_>], me: usize) -> Option<(SensorId, Position, Option<Handle>)> {
+    let mut grants: Vec<(&Heard, Option<Handle>)> = Vec::new();
+    for heard in &lane.heard {
+        let What::Grant(holder) = heard.what else { continue };
+        // Who shows a credential twice is let in once.
+        let again = holder.is_some()
+            && grants.iter().any(|(before, of)| *of == holder && heard.at <= before.at.after(GRANT_LASTS));
+        if !again {
+            grants.push((heard, holder));
+        }
+    }
+    let mut used: Vec<bool> = grants.iter().map(|_| false).collect();
+    let mut ahead = WallTime(i64::MIN);
+    for (index, vehicle) in vehicles.iter().enumerate().take(me + 1) {
+        let Some(exit) = vehicle.exit else { continue };
+        let free = |index: &usize| !used.get(*index).copied().unwrap_or(true);
+        let at = |index: usize| grants.get(index).map_or(WallTime(i64::MAX), |(heard, _)| heard.at);
+        let lasts = exit.on.before(GRANT_LASTS);
+        let own = (0..grants.len()).rev().filter(free).find(|index| ahead < at(*index) && at(*index) <= exit.on);
+        let left = || (0..grants.len()).filter(free).find(|index| lasts <= at(*index) && at(*index) <= exit.on);
+        let late = || {
+            let late = exit.on.after(LATE_GRANT);
+            (0..grants.len()).filter(free).find(|index| exit.on < at(*index) && at(*index) <= late)
+        };
+        let grant = own.or_else(left).or_else(late);
+        if let Some(used) = grant.and_then(|grant| used.get_mut(grant)) {
+            *used = true;
+        }
+        if index == me {
+            let (heard, holder) = grants.get(grant?)?;
+            return Some((heard.sensor.clone(), heard.position, *holder));
+        }
+        ahead = exit.on;
+    }
+    None
+}
+
+/// A grant nobody uses lapses: badge to second loop of the slowest truck took 41 s.
+const GRANT_LASTS: Duration = Duration::from_secs(60);
+
 /// The middle of what the scale settled at while this vehicle alone stood on it.
-fn mass(lane: &Passages, vehicle: &Vehicle<'_>, since: WallTime, exit: &Pulse) -> Option<Mass> {
+fn mass(lane: &Passages, vehicle: &Vehicle<'_>, alone: WallTime, exit: &Pulse) -> Option<Mass> {
+    let settled_from = |from: WallTime| -> Vec<_> {
+        let on_scale = |at: WallTime| from <= at && at <= exit.on.after(CLOCK_SLACK / 4);
+        lane.weights.iter().filter(|weight| weight.kg >= LIGHTEST_KG && on_scale(weight.at)).collect()
+    };
+    // Behind the approach loop, or, where the scale lies under it, on it.
     let drove_on = vehicle.approach.and_then(|approach| approach.off).map(|off| off.before(CLOCK_SLACK));
-    let from = drove_on.map_or(since.after(CLOCK_SLACK), |on| on.max(since.after(CLOCK_SLACK)));
-    let on_scale = |at: WallTime| from <= at && at <= exit.on.after(CLOCK_SLACK / 4);
-    let mut settled: Vec<_> =
-        lane.weights.iter().filter(|weight| weight.kg >= LIGHTEST_KG && on_scale(weight.at)).collect();
+    let mut settled = settled_from(drove_on.map_or(alone, |on| on.max(alone)));
+    if settled.is_empty() {
+        settled = settled_from(vehicle.approach.map_or(alone, |approach| approach.on.max(alone)));
+    }
     settled.sort_by(|a, b| a.kg.total_cmp(&b.kg));
     let middle = settled.get(settled.len() / 2)?;
     Some(Mass { kg: middle.kg, sensor: middle.sensor.clone(), position: middle.position })

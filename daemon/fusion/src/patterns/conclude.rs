@@ -14,6 +14,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 use quaywatch_schemas::{
     FieldClass, GatewayTime, Position, Private, SensorId, WallTime,
+    observation::ObjectClass,
     sealed::Handle,
     site::{
         Role,
@@ -131,13 +132,7 @@ impl Weighed {
                 let said = own.iter().find_map(|hit| hit.weight);
                 let weight = step.weight.map(|weight| weight / share).or(said).unwrap_or_else(|| rates(sensor, here).0);
                 let positions = own.iter().flat_map(|hit| hit.positions.iter().copied()).collect();
-                self.terms.push(Term {
-                    sensor: sensor.clone(),
-                    positions,
-                    said: words.clone(),
-                    weight,
-                    absent: false,
-                });
+                self.terms.push(Term { sensor: sensor.clone(), positions, said: words.clone(), weight, absent: false });
             }
         }
     }
@@ -358,6 +353,13 @@ fn in_words(source: &Source, says: Says) -> String {
         Source::Role { role, .. } => thing(*role).into(),
         Source::Sensor(sensor) => String::from(sensor.as_str()),
         Source::Situation(kind) => return format!("the gateway said {kind}"),
+        Source::Track { class, .. } => String::from(match class {
+            Some(ObjectClass::Person) => "somebody",
+            Some(ObjectClass::Vehicle) => "a vehicle",
+            Some(ObjectClass::Vessel) => "a vessel",
+            Some(ObjectClass::Animal) => "an animal",
+            Some(ObjectClass::Other) | None => "something",
+        }),
     };
     let what = match says {
         Says::On => "came on",
@@ -378,6 +380,8 @@ fn in_words(source: &Source, says: Says) -> String {
         Says::Blind => "lost its view",
         Says::Faulty => "failed",
         Says::Tampered => "was handled",
+        Says::Inside => "is here",
+        Says::Near(_) => "is near",
         Says::Said { .. } => "was said",
     };
     format!("{who} {what}")
@@ -402,6 +406,7 @@ fn thing(role: Role) -> &'static str {
         Role::CabinetTamper | Role::NodeTamper => "the tamper contact",
         Role::MooringLoad => "the mooring load",
         Role::WindSpeed => "the wind speed",
+        Role::Rain => "the rain",
         Role::WindDirection => "the wind direction",
         Role::WaterLevel => "the water level",
         Role::Light => "the light",

@@ -4,7 +4,7 @@
 //! not have spoken all the while, an opening without it says nothing: it is *unknown*, and the silent sensor is its own
 //! finding. An arm that is found open when the gateway or its line comes back has not been forced by that.
 
-use super::{Here, Kind, Look, Rule, Seen};
+use super::{Here, Kind, Look, Rule, Seen, Stream};
 use crate::{
     evidence::{Draft, Life},
     lane::LaneEvent,
@@ -24,8 +24,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.barrier_forced.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What is remembered of one arm.

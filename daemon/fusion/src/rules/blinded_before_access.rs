@@ -28,8 +28,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.blinded_before_access.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[],
 };
 
 /// Who is blind in one zone. One entry per sensor: bounded by the site file.

@@ -4,7 +4,7 @@
 //! itself; a right check digit (ISO 6346) is right by chance once in eleven, so it is evidence and no proof.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     per_passage::{self, PerPassage, quote_cameras},
 };
 use crate::{
@@ -28,8 +28,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.container_mismatch.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What was said of passages that are not final.
@@ -38,6 +37,8 @@ pub(crate) struct ContainerMismatch {
     said: PerPassage,
 }
 
+/// What is so far from being said is not looked at further.
+const WORTH_A_LOOK: f64 = 0.5;
 /// Two vehicles in a hundred carry another container than the booked one.
 const USUALLY: f64 = 0.02;
 
@@ -45,9 +46,14 @@ impl Rule for ContainerMismatch {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         let Seen::Lane(LaneEvent::Passed(passed)) = seen else { return };
         let (passage, known) = &**passed;
+        if !self.said.concerns(passage) {
+            return;
+        }
         let rule = here.site.rules.container_mismatch.as_ref();
         let least = rule.map(|rule| rule.settings.clone()).unwrap_or_default().least;
-        let draft = draft(passage, known, here);
+        let swapped = known.containers.as_ref().and_then(|containers| containers.swapped);
+        let likely = swapped.is_some_and(|swapped| swapped >= WORTH_A_LOOK * least);
+        let draft = (likely || self.said.is_open(passage)).then(|| draft(passage, known, here)).flatten();
         let withdrawn = ("A late read is of the booked container.", "The container is the booked one.");
         self.said.say(here, passage, draft, least, withdrawn);
     }

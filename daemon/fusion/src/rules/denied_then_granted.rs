@@ -4,7 +4,7 @@
 //! a door that opens every few seconds it means nothing, at one that opens twice an hour it means a lot.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     findings::{Finding, Findings},
 };
 use crate::{
@@ -27,8 +27,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.denied_then_granted.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: false,
-    hears_trails: true,
+    follows: &[Stream::Trails],
 };
 
 /// What one zone's readers read lately.

@@ -34,8 +34,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.door_held.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[],
 };
 
 /// The doors of one zone: bounded by the site file.

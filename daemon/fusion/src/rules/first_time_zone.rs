@@ -5,7 +5,7 @@
 //! look the same, so it is never more than possible.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     findings::{Finding, Findings},
 };
 use crate::{
@@ -28,8 +28,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.first_time_zone.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: false,
-    hears_trails: true,
+    follows: &[Stream::Trails],
 };
 
 /// Who was in one zone at which hours.

@@ -6,7 +6,7 @@
 //! where a read is already said as out of zone, the way to it and from it is not said again.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     findings::{Finding, Findings},
     out_of_zone,
     pass_back::spell,
@@ -30,8 +30,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.impossible_travel.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: false,
-    hears_trails: true,
+    follows: &[Stream::Trails],
 };
 
 /// What was found at one zone's readers lately.

@@ -11,16 +11,17 @@ mod per_passage;
 mod residuals;
 
 use crate::{
-    evidence::{Draft, situation},
+    evidence::{Draft, logit, situation},
     health::{Change, Memory, SensorHealth},
     index::Index,
     lane::LaneEvent,
     references::Statements,
+    tracks::TrackEvent,
     trails::TrailEvent,
 };
 use alloc::vec::Vec;
 use quaywatch_schemas::{
-    GatewayTime, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
+    GatewayTime, Model, NoData, Position, Reading, SensorId, Site, Situation, WallTime, ZoneId,
     observation::Media,
     site::{Role, Sensor, Zone, ZoneKind, rules::Mode},
     situation::{Missing, Phase, SituationId},
@@ -40,10 +41,19 @@ pub(crate) struct Kind {
     pub(crate) mode: fn(&Site, &ZoneId) -> Option<Mode>,
     /// Sensors of which roles it is shown the readings of.
     pub(crate) hears: fn(Role) -> bool,
-    /// Whether it is shown what happens in the lane.
-    pub(crate) hears_lane: bool,
-    /// Whether it is shown the credentials at the zone's readers.
-    pub(crate) hears_trails: bool,
+    /// What else it is shown.
+    pub(crate) follows: &'static [Stream],
+}
+
+/// What a rule may be shown beside readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// What happens in the zone's lane.
+    Lane,
+    /// Credentials at the zone's readers.
+    Trails,
+    /// What moves in the zone.
+    Tracks,
 }
 
 /// The machine of one rule in one zone.
@@ -67,6 +77,8 @@ pub(crate) enum Seen<'a> {
     /// A credential at one of the zone's readers, in its trail: once when it is looked at, and again whenever a word that
     /// came late changes what was before it.
     Trail(TrailEvent<'a>),
+    /// What happened to a track in the zone.
+    Track(&'a TrackEvent),
 }
 
 /// A reading with everything known about it.
@@ -101,7 +113,6 @@ impl<'a> Sensors<'a> {
 pub(crate) struct Look<'a> {
     pub(crate) now: GatewayTime,
     pub(crate) site: &'a Site,
-    pub(crate) zone_id: &'a ZoneId,
     pub(crate) sensors: Sensors<'a>,
 }
 
@@ -126,6 +137,8 @@ pub(crate) struct Here<'a> {
     pub(crate) mode: Mode,
     pub(crate) key: &'a [u8; 32],
     pub(crate) model: &'a str,
+    /// Rates and calibration that a person has put in force.
+    pub(crate) adopted: &'a Model,
     /// The record that is looked at, or the last one before a deadline.
     pub(crate) position: Position,
     pub(crate) clock: ClockQuality,
@@ -141,13 +154,18 @@ impl Here<'_> {
         WallTime((at.0 as i64).saturating_add(self.wall_offset))
     }
 
+    /// A moment of the wall clock on the gateway's own, as far as one is known from the other now.
+    pub(crate) fn gateway(&self, at: WallTime) -> GatewayTime {
+        GatewayTime(u64::try_from(at.0.saturating_sub(self.wall_offset)).unwrap_or(0))
+    }
+
     /// The same for somebody else who speaks here, and who is always told of.
     pub(crate) fn speaking_of<'b>(&'b mut self, kind: &'b str, version: &'b str) -> Here<'b> {
         Here { rule: Speaker { kind, version }, mode: Mode::Tell, out: &mut *self.out, ..*self }
     }
 
     pub(crate) fn look(&self) -> Look<'_> {
-        Look { now: self.now, site: self.site, zone_id: self.zone_id, sensors: self.sensors }
+        Look { now: self.now, site: self.site, sensors: self.sensors }
     }
 
     /// How a sensor is now.
@@ -201,22 +219,36 @@ impl Here<'_> {
 impl<'a> Look<'a> {
     /// The zone's sensors of a role, in name order.
     pub(crate) fn sensors_with(&self, role: Role) -> impl Iterator<Item = (&'a SensorId, &'a Sensor)> + use<'a> {
-        let (site, index) = (self.site, self.sensors.index);
-        index.with(self.sensors.zone, role).filter_map(move |id| site.sensors.get_key_value(id))
+        self.sensors.index.with(self.sensors.zone, role)
     }
 
     /// All sensors of the zone.
     pub(crate) fn sensors_here(&self) -> impl Iterator<Item = (&'a SensorId, &'a Sensor)> + use<'a> {
-        let (site, index) = (self.site, self.sensors.index);
-        index.of_zone(self.sensors.zone).filter_map(move |id| site.sensors.get_key_value(id))
+        self.sensors.index.of_zone(self.sensors.zone)
     }
 
     pub(crate) fn health(&self, sensor: &SensorId) -> SensorHealth {
-        match (self.site.sensors.get(sensor), self.sensors.get(sensor)) {
-            (Some(spec), Some(memory)) => memory.health(spec, self.now),
-            _ => SensorHealth::NeverHeard,
-        }
+        let known = self.sensors.index.sensor(sensor);
+        let known =
+            known.and_then(|number| Some((self.sensors.index.spec(number)?, self.sensors.memories.get(number)?)));
+        known.map_or(SensorHealth::NeverHeard, |(spec, memory)| memory.health(spec, self.now))
     }
+}
+
+/// What each sensor that showed a track is worth for a rule that starts from a prior: together what the tracker believes.
+fn track_weight(existence: f64, prior: f64, witnesses: usize) -> f64 {
+    (logit(existence.min(MOST_SURE)) - logit(prior)) / witnesses.max(1) as f64
+}
+
+/// No tracker is surer than this that something is there.
+const MOST_SURE: f64 = 0.999;
+
+/// Whether any rule in a zone looks at tracks: others need not be told.
+pub(crate) fn hears_of_tracks(site: &Site, zone: &ZoneId) -> bool {
+    let rules = &site.rules;
+    rules.dwell.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.small_craft.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.quay_presence.as_ref().is_some_and(|rule| rule.runs_in(zone))
 }
 
 macro_rules! rules {
@@ -283,4 +315,6 @@ rules! {
     not_taken::NotTaken,
     door_held::DoorHeld,
     on_foot::OnFoot,
+    dwell::Dwell,
+    small_craft::SmallCraft,
 }

@@ -29,8 +29,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| matches!(kind, ZoneKind::Berth | ZoneKind::Quay),
     mode: |site, zone| site.rules.mooring_overload.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |role| role == Role::MooringLoad,
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[],
 };
 
 /// What is remembered of one berth's lines. One entry per sensor: bounded by the site file.

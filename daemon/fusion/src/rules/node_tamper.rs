@@ -23,8 +23,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.node_tamper.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[],
 };
 
 /// What was handled in one zone. One entry per sensor: bounded by the site file.

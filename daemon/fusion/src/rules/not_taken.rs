@@ -5,7 +5,7 @@
 //! somebody else; mostly it is somebody who changed their mind.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     doorway::{DISAGREE, Doorway, LAST_WORD, doorway},
     findings::{Finding, Findings},
 };
@@ -30,8 +30,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.not_taken.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
-    hears_lane: false,
-    hears_trails: true,
+    follows: &[Stream::Trails],
 };
 
 /// Grants at one zone's doorway that nobody was seen to use yet.
@@ -78,7 +77,7 @@ impl Rule for NotTaken {
                 }
             }
             Seen::Trail(event) => self.take(event, here),
-            Seen::Lane(_) => {}
+            Seen::Lane(_) | Seen::Track(_) => {}
         }
     }
 

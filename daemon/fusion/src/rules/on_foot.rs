@@ -5,7 +5,7 @@
 //! counts them too, and nothing can be said. A reader that could not read makes it unknown.
 
 use super::{
-    Here, Kind, Look, Rule, Seen, Signal,
+    Here, Kind, Look, Rule, Seen, Stream, Signal,
     doorway::{DISAGREE, Doorway, LAST_WORD, LOST_READ, doorway},
     findings::{Finding, Findings},
 };
@@ -30,8 +30,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| matches!(kind, ZoneKind::Turnstile | ZoneKind::Gangway | ZoneKind::Gate | ZoneKind::Room),
     mode: |site, zone| site.rules.on_foot.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
-    hears_lane: false,
-    hears_trails: true,
+    follows: &[Stream::Trails],
 };
 
 /// Who was let in and who passed, in one zone.
@@ -81,7 +80,7 @@ impl Rule for OnFoot {
                 }
             }
             Seen::Trail(event) => self.grant(event),
-            Seen::Lane(_) => {}
+            Seen::Lane(_) | Seen::Track(_) => {}
         }
     }
 

@@ -4,7 +4,7 @@
 //! not know the holder, says nothing.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     findings::{Finding, Findings},
 };
 use crate::{
@@ -30,8 +30,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.out_of_zone.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: false,
-    hears_trails: true,
+    follows: &[Stream::Trails],
 };
 
 /// What was found at one zone's readers lately.

@@ -6,7 +6,7 @@
 //! out that could not read at the time makes the second story likely, so it says less then.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     findings::{Finding, Findings},
 };
 use crate::{
@@ -29,8 +29,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.pass_back.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: false,
-    hears_trails: true,
+    follows: &[Stream::Trails],
 };
 
 /// What was found at one zone's readers lately.

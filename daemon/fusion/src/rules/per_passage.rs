@@ -9,6 +9,7 @@ use crate::{
 use alloc::collections::BTreeMap;
 use quaywatch_schemas::{
     FieldClass, Position, Private, SensorId,
+    site::Role,
     situation::{IdentityKind, Phase, Phrase, Subject, SubjectIdentity},
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,20 @@ pub(super) struct PerPassage {
 }
 
 impl PerPassage {
+    /// Whether there is anything to conclude: it is news, or something was said of it.
+    pub(super) fn concerns(&mut self, passage: &Passage) -> bool {
+        let open = self.open.get(&passage.first).is_some_and(Life::is_open);
+        if passage.last && !open {
+            self.open.remove(&passage.first);
+        }
+        passage.news || open
+    }
+
+    /// Whether something was said of it that stands.
+    pub(super) fn is_open(&self, passage: &Passage) -> bool {
+        self.open.get(&passage.first).is_some_and(Life::is_open)
+    }
+
     /// Says what is concluded of a passage now; `None` is nothing. What was said and no longer holds is taken back with
     /// `withdrawn`: what showed it, and what is made of it now.
     pub(super) fn say(
@@ -36,13 +51,15 @@ impl PerPassage {
         match draft {
             Some(draft) if draft.probability() >= enough && passage.exit.is_some() => {
                 let life = self.open.entry(passage.first).or_default();
-                life.say(here, passage.first, draft.clone());
+                if !passage.last || !open {
+                    life.say(here, passage.first, draft.clone());
+                }
                 if passage.last {
                     life.end(here, Phase::Closed, draft);
                 }
             }
             draft if open => {
-                let mut draft = draft.unwrap_or_else(|| nothing(passage));
+                let mut draft = draft.unwrap_or_else(|| nothing(passage, here));
                 draft.withdraw(withdrawn.0, withdrawn.1);
                 if let Some(mut life) = self.open.remove(&passage.first) {
                     life.end(here, Phase::Retracted, draft);
@@ -58,19 +75,34 @@ impl PerPassage {
     /// The rule is no longer run here.
     pub(super) fn stop(&mut self, here: &mut Here<'_>) {
         for (_, mut life) in core::mem::take(&mut self.open) {
-            let draft = Draft::new(
+            let mut draft = Draft::new(
                 Phrase::words("a passage is no longer looked at"),
                 Phrase::words("What was said of it last still stands."),
                 0.5,
                 here.wall(here.now),
             );
+            rest_on_the_exit(&mut draft, here, "no longer looked at", 0.0);
             life.give_up(here, draft);
         }
     }
 }
 
-fn nothing(passage: &Passage) -> Draft {
-    Draft::new(Phrase::words("nothing passed"), Phrase::words("Nothing passed."), 0.01, passage.crossed)
+/// What is left when what it was about is not so.
+fn nothing(passage: &Passage, here: &Here<'_>) -> Draft {
+    let mut draft = Draft::new(
+        Phrase::words("what was said of a passage does not hold"),
+        Phrase::words("It does not hold."),
+        0.1,
+        passage.crossed,
+    );
+    rest_on_the_exit(&mut draft, here, "nothing that bears it out", -4.0);
+    draft
+}
+
+fn rest_on_the_exit(draft: &mut Draft, here: &Here<'_>, said: &str, weight: f64) {
+    for (exit, _) in here.sensors_with(Role::LoopExit).take(1) {
+        draft.absent(here, exit, Phrase::words(said), weight);
+    }
 }
 
 /// The vehicle of a passage as a subject.

@@ -1,14 +1,16 @@
 //! Quay presence: somebody is where nobody may be.
 //!
 //! The zone has a belief: log-odds that somebody is there. Every sensor's last word counts with the weight its rates give it
-//! in the present conditions (a fence moves by itself in wind). A contact that stays closed goes on saying it; any other word
+//! in the present conditions ([`super::conditions`]: a fence moves by itself in wind, a camera sees less in rain). A contact that stays closed goes on saying it; any other word
 //! holds for ten seconds and then loses half of its weight in a half-life. A camera that looked and saw nobody counts against. One sensor alone, whatever
 //! it says and however often, stays below what is told, and so does everything on one failure domain.
 
-use super::{Here, Kind, Look, Rule, Seen, Signal};
+use super::{Here, Kind, Look, Rule, Seen, Stream, Signal};
 use crate::{
-    evidence::{Draft, Life, weight, weight_of_absence},
+    bounds::MOST_WEIGHT,
+    evidence::{Draft, Life, logit, weight, weight_of_absence},
     health::Change,
+    tracks::{TrackChange, TrackEvent},
 };
 use alloc::{collections::BTreeMap, format, string::String, vec};
 use core::time::Duration;
@@ -28,8 +30,7 @@ pub(super) const KIND: Kind = Kind {
     },
     mode: |site, zone| site.rules.quay_presence.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |role| ROLES.contains(&role),
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[Stream::Tracks],
 };
 
 /// What is believed of one zone.
@@ -70,12 +71,19 @@ const HOLDS: Duration = Duration::from_secs(10);
 const SEEN_AGAIN: f64 = 0.8;
 /// The score from which on detectors report by themselves: a usual hit.
 const USUAL_SCORE: f64 = 0.7;
+/// What a sensor says by following somebody counts this share of what the tracker believes: an echo that is followed is
+/// followed for long.
+const FOLLOWED: f64 = 0.75;
 /// A sensor that covers only part of a zone is silent about the rest: its silence counts a third.
 const SILENCE_COUNTS: f64 = 0.3;
 
 impl Rule for QuayPresence {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
-        let Seen::Reading(signal) = seen else { return };
+        let signal = match seen {
+            Seen::Reading(signal) => signal,
+            Seen::Track(event) => return self.follow(event, here),
+            Seen::Lane(_) | Seen::Trail(_) => return,
+        };
         if !ROLES.contains(&signal.spec.role) {
             return;
         }
@@ -123,6 +131,42 @@ impl Rule for QuayPresence {
 }
 
 impl QuayPresence {
+    /// Somebody who is followed by position in the zone: the sensors that show them each say so.
+    fn follow(&mut self, event: &TrackEvent, here: &mut Here<'_>) {
+        let track = &event.track;
+        let (class, share) = track.classes[0];
+        let said = match class {
+            ObjectClass::Person => "a person, followed",
+            ObjectClass::Vehicle => "a vehicle, followed",
+            _ => return,
+        };
+        match event.change {
+            TrackChange::Entered | TrackChange::Still if share > 0.5 => {
+                let weight = logit(track.existence).min(MOST_WEIGHT) * FOLLOWED;
+                for (sensor, position) in &track.witnesses {
+                    // A sensor that says more in its own role goes on saying that.
+                    let own = self.words.get(sensor).is_some_and(|word| word.weight > weight);
+                    if !own && here.site.sensors.get(sensor).is_some_and(|spec| !ROLES.contains(&spec.role)) {
+                        let word = Word { weight, at: here.now, position: *position, said: said.into(), times: 1 };
+                        self.words.insert(sensor.clone(), word);
+                    }
+                }
+                if let (None, Some((_, position))) = (&self.since, track.witnesses.first()) {
+                    self.since = Some((track.since, *position));
+                }
+            }
+            TrackChange::Left => {
+                for (sensor, _) in &track.witnesses {
+                    if self.words.get(sensor).is_some_and(|word| word.said == said) {
+                        self.words.remove(sensor);
+                    }
+                }
+            }
+            _ => return,
+        }
+        self.judge(here);
+    }
+
     fn judge(&mut self, here: &mut Here<'_>) {
         let settings = settings(here);
         for (sensor, word) in &mut self.words {
@@ -183,7 +227,8 @@ impl QuayPresence {
                 let silent = here.health(sensor).is_healthy() && !self.words.contains_key(sensor);
                 // A camera says what it does not see in its frames; of others silence is the only word.
                 if silent && role != Role::PresenceCamera {
-                    let weight = weight_of_absence(spec.rates.detection, spec.rates.false_alarm) * SILENCE_COUNTS;
+                    let rates = here.rates_now(sensor, spec);
+                    let weight = weight_of_absence(rates.detection, rates.false_alarm) * SILENCE_COUNTS;
                     draft.absent(here, sensor, Phrase::words("nothing"), weight);
                 }
             }
@@ -195,6 +240,9 @@ impl QuayPresence {
         ];
         if let Some((wind, _)) = here.wind() {
             draft.facts.push(Phrase::words(format!("Wind {wind:.0} m/s.")));
+        }
+        if let Some((rain, _)) = here.rain().filter(|(rain, _)| *rain >= 0.5) {
+            draft.facts.push(Phrase::words(format!("Rain {rain:.0} mm/h.")));
         }
         let send = "Send the nearest patrol to look";
         draft.act(
@@ -215,14 +263,11 @@ impl QuayPresence {
 
 /// What a signal is worth, and in which words.
 fn word(signal: &Signal<'_>, here: &Here<'_>) -> Option<(f64, String)> {
-    let rates = signal.spec.rates;
+    let rates = here.rates_now(signal.sensor, signal.spec);
     match (signal.reading, signal.change) {
         (Reading::Contact(_), Change::Rose) => {
-            let (false_alarm, said) = match signal.spec.role {
-                Role::FenceVibration => (in_wind(rates.false_alarm, here), "the fence moves"),
-                _ => (rates.false_alarm, "movement"),
-            };
-            Some((weight(rates.detection, false_alarm).max(0.0), said.into()))
+            let said = if signal.spec.role == Role::FenceVibration { "the fence moves" } else { "movement" };
+            Some((weight(rates.detection, rates.false_alarm).max(0.0), said.into()))
         }
         (Reading::Frame(frame), _) => {
             let person = frame.detections.iter().filter(|seen| seen.class == ObjectClass::Person);
@@ -254,13 +299,6 @@ fn word(signal: &Signal<'_>, here: &Here<'_>) -> Option<(f64, String)> {
 fn still_says(sensor: &SensorId, here: &Here<'_>) -> bool {
     let closed = here.sensors.get(sensor).is_some_and(|memory| memory.contact == Some(true));
     closed && here.health(sensor).is_healthy()
-}
-
-/// A fence's false alarms grow tenfold from calm to the wind the site calls windy.
-fn in_wind(calm: f64, here: &Here<'_>) -> f64 {
-    let windy = settings(here).windy.max(1.0);
-    let share = here.wind().map_or(0.0, |(wind, _)| (wind / windy).clamp(0.0, 2.0));
-    (calm * libm::pow(10.0, share)).min(0.9)
 }
 
 fn place(here: &Here<'_>) -> &'static str {

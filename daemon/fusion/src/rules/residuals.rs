@@ -50,8 +50,12 @@ pub(super) fn masses(passage: &Passage, known: &Known, bias: f64) -> Option<(f64
     sure.then_some((measured, declared))
 }
 
-/// How far the measured mass is from the declared one, on a scale that is off as lately or is right again: a service man may
-/// have been there.
+/// How far the measured mass is from the declared one, on a scale that is off as lately; or is right again, because somebody
+/// saw to it.
 pub(super) fn off(measured: f64, declared: f64, bias: f64) -> f64 {
-    libm::fabs(measured - declared).min(libm::fabs(measured - bias - declared))
+    let as_it_is = libm::fabs(measured - declared);
+    if as_it_is < EXACT_KG { as_it_is } else { libm::fabs(measured - bias - declared) }
 }
+
+/// Nobody's load is wrong by what a scale happens to be off by, to within a few of its divisions.
+const EXACT_KG: f64 = 200.0;

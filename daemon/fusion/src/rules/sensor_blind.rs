@@ -4,7 +4,7 @@
 //! and this one does not adds to the log-odds that it is blind, as much as its usual rate of misses says; one that it reads
 //! ends it. A reader that is known to be silent or in trouble is not blind: that is said already.
 
-use super::{Here, Kind, Look, Rule, Seen};
+use super::{Here, Kind, Look, Rule, Seen, Stream};
 use crate::{
     bounds::MOST_WEIGHT,
     evidence::{Draft, Life, logit},
@@ -27,8 +27,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.sensor_blind.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What is known of each reader of the lane: bounded by the site file.

@@ -5,7 +5,7 @@
 //! by is taken away where masses are compared.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     residuals::{Residuals, masses},
 };
 use crate::{
@@ -27,8 +27,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.sensor_drift.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// How a lane's scale measures.
@@ -38,6 +37,10 @@ pub(crate) struct SensorDrift {
     /// Sums of deviations up and down.
     up: f64,
     down: f64,
+    /// The larger of them at its largest since then.
+    peak: f64,
+    /// The last vehicle was far off what the scale was off by before.
+    wild: bool,
     /// Since when the larger of them grows.
     since: Option<WallTime>,
     scale: Option<SensorId>,
@@ -53,21 +56,30 @@ const MOST: f64 = 2.5;
 /// So much of a deviation each time is chance.
 const CHANCE: f64 = 0.5;
 const WEIGHINGS: usize = 8;
+/// A scale that drifts does not jump this far between two vehicles.
+const WILD_KG: f64 = 1000.0;
 
 impl Rule for SensorDrift {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         let Seen::Lane(LaneEvent::Passed(passed)) = seen else { return };
         let (passage, known) = &**passed;
         let Some(mass) = passage.mass.as_ref().filter(|_| passage.last) else { return };
-        let Some((measured, declared)) = masses(passage, known, self.residuals.bias()) else { return };
+        let bias = self.residuals.bias();
+        let Some((measured, declared)) = masses(passage, known, bias) else { return };
         let residual = measured - declared;
         self.residuals.note(residual);
         self.scale = Some(mass.sensor.clone());
+        // A load that is far off what the scale was off by before is a wrong load, unless the next is off by the same.
+        let wild = libm::fabs(residual - bias) > WILD_KG;
         let deviations = (residual / DEVIATION_KG).clamp(-MOST, MOST);
+        let deviations = if wild && !core::mem::replace(&mut self.wild, wild) { 0.0 } else { deviations };
+        self.wild = wild;
         self.up = (self.up + deviations - CHANCE).clamp(0.0, 4.0 * MOST);
         self.down = (self.down - deviations - CHANCE).clamp(0.0, 4.0 * MOST);
+        self.peak = self.peak.max(self.up).max(self.down);
         if self.up == 0.0 && self.down == 0.0 {
             self.since = None;
+            self.peak = 0.0;
             self.weighings.clear();
         } else {
             self.since.get_or_insert(passage.crossed);
@@ -124,7 +136,7 @@ impl SensorDrift {
         draft.urgency = Urgency::Expected;
         draft.answer_within = Some(Duration::from_secs(4 * 3600));
         // At five deviations in sum chance does this once in some thousand vehicles.
-        let sum = self.up.max(self.down);
+        let sum = self.peak;
         let positions: Vec<Position> = self.weighings.iter().copied().collect();
         let said = Phrase::words(format!("{} vehicles in a row {which}", positions.len()));
         draft.said(here, scale, &positions, said, 1.5 * sum);

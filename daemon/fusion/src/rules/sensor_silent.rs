@@ -23,8 +23,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |_| true,
     mode: |site, zone| site.rules.sensor_silent.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| true,
-    hears_lane: false,
-    hears_trails: false,
+    follows: &[],
 };
 
 /// Which of the zone's sensors are silent. One entry per sensor: bounded by the site file.
@@ -123,7 +122,8 @@ impl SensorSilent {
 /// When a sensor's silence becomes a finding.
 fn due_at(look: &Look<'_>, sensor: &SensorId) -> Option<GatewayTime> {
     let periods = look.site.rules.sensor_silent.as_ref().map_or(2, |rule| rule.settings.periods);
-    let (memory, spec) = (look.sensors.get(sensor)?, look.site.sensors.get(sensor)?);
+    let number = look.sensors.index.sensor(sensor)?;
+    let (memory, spec) = (look.sensors.memories.get(number)?, look.sensors.index.spec(number)?);
     match memory.trouble {
         Some(trouble) if trouble.own_word => Some(trouble.since),
         Some(trouble) => {

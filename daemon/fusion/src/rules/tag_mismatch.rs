@@ -4,7 +4,7 @@
 //! strongly it was heard tells them apart, and whether a vehicle that it fits was in this lane too.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     per_passage::{self, PerPassage, quote_cameras},
 };
 use crate::{
@@ -28,8 +28,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.tag_mismatch.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What was said of passages that are not final.
@@ -45,6 +44,9 @@ impl Rule for TagMismatch {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         let Seen::Lane(LaneEvent::Passed(passed)) = seen else { return };
         let (passage, known) = &**passed;
+        if !self.said.concerns(passage) {
+            return;
+        }
         let least = here.site.rules.tag_mismatch.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
         let draft = draft(passage, known, here);
         let withdrawn = ("A late word says whose tag it is.", "The tag is another vehicle's in the lane.");

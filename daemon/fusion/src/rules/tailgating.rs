@@ -14,7 +14,7 @@
 //! If the grant signal could not have spoken, nothing is said: without grants every second vehicle would be a tailgater.
 
 use super::{
-    Here, Kind, Look, Rule, Seen, passage,
+    Here, Kind, Look, Rule, Seen, Stream, passage,
     per_passage::{self, PerPassage},
 };
 use crate::{
@@ -42,8 +42,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.tailgating.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// What is remembered of one lane.
@@ -194,9 +193,14 @@ impl Tailgating {
     fn whole_passage(&mut self, passage: &Passage, known: &Known, here: &mut Here<'_>) {
         let on_foreign_grant = passage.granted.is_none()
             && passage.followed.is_some_and(|followed| followed.same_opening == Some(true) && soon(followed.crossed, passage.crossed));
-        let about_it = self.followers(here).is_some_and(|(_, followers)| followers.iter().any(|it| it.position == passage.first));
-        if about_it {
-            let glitch_ahead = passage.exit.is_some() && passage.ends.arm && passage.followed.is_some_and(|followed| followed.same_opening == Some(false));
+        let about_it = self
+            .followers(here)
+            .is_some_and(|(_, followers)| followers.iter().any(|it| it.position == passage.first));
+        let ahead = self.crossings.iter().take_while(|crossing| crossing.position != passage.first).last();
+        if let Some(ahead) = ahead.filter(|_| about_it).map(|ahead| ahead.at) {
+            // What it seemed to follow was no vehicle.
+            let glitch_ahead =
+                passage.followed.is_none_or(|followed| followed.crossed.0.abs_diff(ahead.0) > SAME_CROSSING_NANOS);
             if passage.exit.is_none() || glitch_ahead {
                 self.take_back(here);
                 return;
@@ -206,7 +210,9 @@ impl Tailgating {
             return;
         }
         let said_at_once = self.said.contains(&passage.first);
-        let could = here.could_speak_since(Role::Grant, here.now).is_some();
+        // A grant is given at most so long before it is used.
+        let given = passage.followed.map(|followed| followed.crossed.before(grant_lasts(here.site)));
+        let could = given.is_some_and(|given| here.could_speak_since(Role::Grant, here.gateway(given)).is_some());
         let draft = (on_foreign_grant && could && !said_at_once).then(|| self.late_draft(passage, known, here));
         let withdrawn = ("A grant for it was read late.", "Every vehicle had a grant of its own.");
         self.late.say(here, passage, draft, 0.5, withdrawn);
@@ -527,6 +533,9 @@ fn say_whole(whole: &Whole, here: &Here<'_>, draft: &mut Draft) {
         draft.absent(here, scale, Phrase::words("did not stop to be weighed"), 1.6);
     }
 }
+
+/// The same edge, on a clock whose offset has been found better since.
+const SAME_CROSSING_NANOS: u64 = 500_000_000;
 
 /// Followers come close behind.
 fn soon(leader: WallTime, follower: WallTime) -> bool {

@@ -5,7 +5,7 @@
 //! weight or an uncertain plate: nothing is said, because nothing is known.
 
 use super::{
-    Here, Kind, Look, Rule, Seen,
+    Here, Kind, Look, Rule, Seen, Stream,
     per_passage::{self, PerPassage, quote_cameras},
     residuals::{Residuals, masses, off},
 };
@@ -25,8 +25,7 @@ pub(super) const KIND: Kind = Kind {
     fits: |kind| kind == ZoneKind::Lane,
     mode: |site, zone| site.rules.weight_mismatch.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
     hears: |_| false,
-    hears_lane: true,
-    hears_trails: false,
+    follows: &[Stream::Lane],
 };
 
 /// How far the lane's scale is off, and what was said of passages that are not final.

@@ -43,8 +43,9 @@ fn canary(varied: &[&str], variant: &str) -> Situation {
             piece.weight += variant.len() as f64 / 10.0;
         }
     }
-    situation.log_odds = situation.prior + situation.evidence.iter().map(|piece| piece.weight).sum::<f64>();
-    situation.probability = 1.0 / (1.0 + f64::exp(-situation.log_odds));
+    situation.groups = capped_groups(&situation.evidence);
+    situation.log_odds = score(situation.prior, &situation.evidence);
+    situation.probability = situation.calibration.probability(situation.log_odds);
     situation.headline = phrase("headline ");
     situation.assessment = phrase("AssessmentWords ");
     situation.facts = vec![phrase("FactWords ")];

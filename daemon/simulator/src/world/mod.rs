@@ -4,9 +4,9 @@
 //! [`ROUND`]: within the first minute of each all seven stories have been told, the rest is ordinary traffic. Nothing in it
 //! is sped up: a truck needs as long over the loops as trucks do.
 
-mod identity;
+pub(crate) mod identity;
 mod lane;
-mod random;
+pub(crate) mod random;
 mod stories;
 mod truth;
 mod weather;

@@ -47,6 +47,32 @@ impl Random {
         &of[self.below(of.len())]
     }
 
+    /// Around a mean, with a standard deviation (Box and Muller, 1958).
+    pub(crate) fn normal(&mut self, mean: f64, deviation: f64) -> f64 {
+        let radius = libm::sqrt(-2.0 * libm::log(self.above_zero()));
+        mean + deviation * radius * libm::cos(std::f64::consts::TAU * self.between(0.0, 1.0))
+    }
+
+    /// A waiting time with a mean.
+    pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
+        -mean * libm::log(self.above_zero())
+    }
+
+    /// How often something happens that happens `mean` times on average; meant for means below a hundred.
+    pub(crate) fn poisson(&mut self, mean: f64) -> usize {
+        let (mut count, mut waited) = (0, self.exponential(1.0));
+        while waited < mean {
+            count += 1;
+            waited += self.exponential(1.0);
+        }
+        count
+    }
+
+    /// Uniform in (0, 1], so that it has a logarithm.
+    fn above_zero(&mut self) -> f64 {
+        1.0 - self.between(0.0, 1.0)
+    }
+
     /// A letter of those that plates use: no I, O and Q, which are confused with digits.
     pub(crate) fn letter(&mut self) -> char {
         char::from(*self.pick(b"ABCDEFGHJKLMNPRSTUVWXYZ"))
@@ -76,5 +102,22 @@ mod tests {
         let mean = (0..10_000).map(|_| random.between(2.0, 4.0)).sum::<f64>() / 10_000.0;
         assert!((2.9..3.1).contains(&mean), "{mean}");
         assert!((0..1000).filter(|_| random.chance(0.1)).count().abs_diff(100) < 50);
+    }
+
+    #[test]
+    fn has_the_moments_it_is_asked_for() {
+        let mut random = Random::of(7, "moments", 0);
+        let moments = |draw: &mut dyn FnMut() -> f64| {
+            let drawn: Vec<f64> = (0..20_000).map(|_| draw()).collect();
+            let mean = drawn.iter().sum::<f64>() / drawn.len() as f64;
+            let variance = drawn.iter().map(|one| (one - mean) * (one - mean)).sum::<f64>() / drawn.len() as f64;
+            (mean, variance.sqrt())
+        };
+        let near = |(mean, deviation): (f64, f64), of: (f64, f64)| {
+            assert!((mean - of.0).abs() < 0.1 && (deviation - of.1).abs() < 0.1, "{mean} {deviation}");
+        };
+        near(moments(&mut || random.normal(5.0, 2.0)), (5.0, 2.0));
+        near(moments(&mut || random.exponential(2.0)), (2.0, 2.0));
+        near(moments(&mut || random.poisson(9.0) as f64), (9.0, 3.0));
     }
 }

@@ -1,9 +1,9 @@
 //! What is likely to disappoint in files that are in order.
 
 use super::{
-    Caution, RecipientReport, ZoneReport,
+    Caution, Cautions, RecipientReport, ZoneReport,
     coverage::{is_used, running, watches, zones_of},
-    listed, span,
+    listed, places, span,
     telling::told_kinds,
 };
 use crate::config::{
@@ -14,6 +14,7 @@ use crate::config::{
 use quaywatch_drivers::{
     modbus::{Place, RegisterArea},
     mqtt,
+    streamed::Carrier,
 };
 use quaywatch_fusion::rule_kinds;
 use quaywatch_schemas::{FieldClass, SensorId, policy::Treatment, site::Role};
@@ -32,6 +33,7 @@ pub(super) fn all(
 ) -> Vec<Caution> {
     let mut cautions = Cautions(Vec::new());
     coverage(site, zones, &mut cautions);
+    places::cautions(site, &mut cautions);
     rules(site, zones, &mut cautions);
     signals(site, &mut cautions);
     lines(site, &mut cautions);
@@ -39,14 +41,6 @@ pub(super) fn all(
         telling(site, sharing, recipients, &mut cautions);
     }
     cautions.0
-}
-
-struct Cautions(Vec<Caution>);
-
-impl Cautions {
-    fn add(&mut self, about: impl Into<String>, says: impl Into<String>, help: impl Into<String>) {
-        self.0.push(Caution { about: about.into(), says: says.into(), help: help.into() });
-    }
 }
 
 /// Places nobody looks at, places one failure blinds, sensors nobody uses.
@@ -206,6 +200,13 @@ fn lines(site: &SiteFile, cautions: &mut Cautions) {
                 says,
                 "add `certificate` and `key` where the cameras can do https, else keep them on a network of their own",
             );
+        }
+        if let Way::Ais(Carrier::Udp(listen)) | Way::Frames(Carrier::Udp(listen)) = &line.way
+            && !listen.ip().is_loopback()
+        {
+            let says = "takes what it is sent by anybody who reaches this address: UDP proves nobody";
+            let help = "keep it on a network of its own, or let only its source through (a firewall rule)";
+            cautions.add(format!("line {id}"), says, help);
         }
         if let Way::Mqtt(broker) = &line.way
             && broker.tls.is_none()

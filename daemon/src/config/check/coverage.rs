@@ -1,6 +1,6 @@
 //! What covers each place, and what each rule would miss there.
 
-use super::{DomainReport, LineReport, RuleReport, SensorReport, ZoneReport, listed, span, word};
+use super::{DomainReport, LineReport, RuleReport, SensorReport, ViewReport, ZoneReport, listed, places, span, word};
 use crate::config::{
     SiteFile,
     plan::{FeedWay, Read, Way},
@@ -12,7 +12,7 @@ use quaywatch_fusion::{
 use quaywatch_schemas::{
     DomainId, PatternId, SensorId, Site, ZoneId,
     site::{
-        Closed, Pattern, Role, Sensor,
+        Clock, Closed, Pattern, Role, Sensor,
         rules::{Mode, Rule, Rules},
     },
 };
@@ -27,6 +27,11 @@ pub(super) fn zones(file: &SiteFile) -> Vec<ZoneReport> {
             name: zone.name.clone(),
             kind: word(&zone.kind),
             closed: zone.closed.map(hours),
+            in_view: places::in_view(site, id).map(|view| ViewReport {
+                area_m2: view.area_m2,
+                share: view.share,
+                sensors: view.sensors.iter().map(ToString::to_string).collect(),
+            }),
             sensors: site.sensors_of(id).map(|(sensor, spec)| sensor_report(file, sensor, spec)).collect(),
             rules: running(site, id)
                 .map(|(rule, mode)| rule_report(file, rule, mode, id))
@@ -73,7 +78,15 @@ fn pattern_report(name: &PatternId, pattern: &Pattern, zone: &ZoneId) -> RuleRep
 pub(super) fn watches(role: Role) -> bool {
     !matches!(
         role,
-        Role::WindSpeed | Role::WindDirection | Role::WaterLevel | Role::Temperature | Role::Heartbeat | Role::Light
+        Role::WindSpeed
+            | Role::WindDirection
+            | Role::WaterLevel
+            | Role::Temperature
+            | Role::Heartbeat
+            | Role::Light
+            // It hears those who speak: whoever is silent is not seen.
+            | Role::Ais
+            | Role::Rain
     )
 }
 
@@ -92,6 +105,26 @@ pub(super) fn zones_of<'a>(rules: &'a Rules, name: &str) -> Option<&'a [ZoneId]>
         "sensor-silent" => of(&rules.sensor_silent),
         "blinded-before-access" => of(&rules.blinded_before_access),
         "node-tamper" => of(&rules.node_tamper),
+        "unbooked" => of(&rules.unbooked),
+        "tag-mismatch" => of(&rules.tag_mismatch),
+        "container-mismatch" => of(&rules.container_mismatch),
+        "wrong-way" => of(&rules.wrong_way),
+        "dwell" => of(&rules.dwell),
+        "small-craft" => of(&rules.small_craft),
+        "pass-back" => of(&rules.pass_back),
+        "impossible-travel" => of(&rules.impossible_travel),
+        "out-of-hours" => of(&rules.out_of_hours),
+        "out-of-zone" => of(&rules.out_of_zone),
+        "first-time-zone" => of(&rules.first_time_zone),
+        "denied-then-granted" => of(&rules.denied_then_granted),
+        "not-taken" => of(&rules.not_taken),
+        "door-held" => of(&rules.door_held),
+        "on-foot" => of(&rules.on_foot),
+        "sensor-blind" => of(&rules.sensor_blind),
+        "sensor-stuck" => of(&rules.sensor_stuck),
+        "sensor-drift" => of(&rules.sensor_drift),
+        "clock-step" => of(&rules.clock_step),
+        "sensor-conflict" => of(&rules.sensor_conflict),
         _ => None,
     }
 }
@@ -122,6 +155,8 @@ fn sensor_report(file: &SiteFile, id: &SensorId, spec: &Sensor) -> SensorReport 
         }),
         domain: spec.domain.to_string(),
         silent_after: spec.silent_after.map(span),
+        synchronised: spec.clock == Clock::Synchronised,
+        leads: spec.leads.map(|leads| word(&leads)),
         used_by: used_by(&file.site, id, spec),
     }
 }

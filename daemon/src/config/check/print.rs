@@ -35,6 +35,13 @@ impl Report {
         for zone in &self.zones {
             let closed = zone.closed.as_ref().map_or_else(String::new, |hours| format!(", closed {hours}"));
             writeln!(f, "\n{}: {} ({}{closed})", zone.zone, zone.name, zone.kind)?;
+            if let Some(view) = &zone.in_view {
+                let seen = match view.sensors.is_empty() {
+                    true => "no scanner sees it".into(),
+                    false => format!("{:.0} % of it in view of {}", 100.0 * view.share, listed(&view.sensors, "and")),
+                };
+                wrapped(f, 2, "", &format!("{:.0} m², {seen}", view.area_m2))?;
+            }
             let width = |of: fn(&super::SensorReport) -> &str| {
                 zone.sensors.iter().map(|sensor| of(sensor).chars().count()).max().unwrap_or(0)
             };
@@ -45,9 +52,11 @@ impl Report {
                     Some(after) => format!("; silent after {after}"),
                     None => String::new(),
                 };
+                let clock = if sensor.synchronised { "; its clock is taken" } else { "" };
+                let leads = sensor.leads.as_ref().map_or_else(String::new, |way| format!("; leads {way}"));
                 writeln!(
                     f,
-                    "  {:names$}  {:roles$}  {:lines$}  {}{silence}",
+                    "  {:names$}  {:roles$}  {:lines$}  {}{leads}{silence}{clock}",
                     sensor.sensor, sensor.role, sensor.line, sensor.read
                 )?;
             }

@@ -272,6 +272,102 @@ fn who_gets_what_is_listed_and_a_rule_that_only_observes_tells_nobody() {
     assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
 }
 
+/// A basin with a radar that looks up (north) into it from its southern edge.
+const BASIN: &str = r#"
+[site]
+locode = "NLRTM"
+id = "quay-1"
+timezone = "Europe/Amsterdam"
+grid = { latitude = 51.95, longitude = 4.05 }
+[zones.basin]
+name = "Basin"
+kind = "waterside"
+outline = [[0, 0], [100, 0], [100, 100], [0, 100]]
+[zones.door]
+name = "Door"
+kind = "turnstile"
+direction = "in"
+[lines.scans]
+frames_tcp = "10.20.3.9:9000"
+[lines.vhf]
+ais_tcp = "10.20.3.9:10110"
+[lines.broker]
+mqtt = "mqtts://10.20.3.2"
+[sensors]
+radar = { zone = "basin", role = "radar", line = "scans", mount = { x = 50, y = 0, facing = "90 deg" }, view = { range = "300 m", half_angle = "90 deg" }, clock = "synchronised" }
+vhf   = { zone = "basin", role = "ais", line = "vhf" }
+badge = { zone = "door", role = "reader", line = "broker", topic = "b", mount = { x = 9, y = 200 } }
+[rules.pass-back]
+[rules.impossible-travel]
+"#;
+
+fn of_basin(site: &str) -> Report {
+    let now = "2026-03-14T02:12:04Z".parse().unwrap();
+    let site = site::parse(Source::new("site.toml", site.into()), now).unwrap_or_else(|problems| panic!("{problems}"));
+    report(&site, None)
+}
+
+#[test]
+fn how_much_of_a_place_is_in_view_is_computed_from_outlines_mounts_and_views() {
+    let share = |from: &str, to: &str| {
+        assert!(BASIN.contains(from), "{from}");
+        let report = of_basin(&BASIN.replace(from, to));
+        let basin = report.zones.into_iter().find(|zone| zone.zone == "basin").unwrap();
+        basin.in_view.map(|view| (view.area_m2, view.share, view.sensors.len()))
+    };
+    // It is looked at in 1600 spots: a line may have a hundredth of them on its wrong side.
+    let is = |seen: Option<(f64, f64, usize)>, expected: f64, sensors: usize| {
+        seen.is_some_and(|(area, share, seeing)| {
+            area == 10_000.0 && (share - expected).abs() < 0.015 && seeing == sensors
+        })
+    };
+    assert!(is(share("", ""), 1.0, 1));
+    // 45 degrees to each side from the middle of an edge: all but two triangles of 50 m by 50 m.
+    assert!(is(share("\"90 deg\" }, clock", "\"45 deg\" }, clock"), 0.75, 1));
+    // A half circle of 50 m.
+    assert!(is(share("\"300 m\"", "\"50 m\""), std::f64::consts::PI / 8.0, 1));
+    assert!(is(share("facing = \"90 deg\"", "facing = \"-90 deg\""), 0.0, 0));
+    let (sector, west) =
+        ("view = { range = \"300 m\", half_angle = \"90 deg\" }", "view = [[0, 0], [50, 0], [50, 100], [0, 100]]");
+    assert!(is(share(sector, west), 0.5, 1));
+    assert_eq!(share("outline = [[0, 0], [100, 0], [100, 100], [0, 100]]\n", ""), None);
+    let text = of_basin(BASIN).to_string();
+    for words in [
+        "basin: Basin (waterside)\n  10000 m², 100 % of it in view of radar\n",
+        "scans  every frame; silent after 10 s; its clock is taken",
+        "vhf    every vessel heard; silent after 10 min",
+        "topic b; leads in",
+        "frames from tcp://10.20.3.9:9000, 1 sensor",
+        "AIS from tcp://10.20.3.9:10110, 1 sensor",
+    ] {
+        assert!(text.contains(words), "{words:?} in\n{text}");
+    }
+}
+
+#[test]
+fn places_that_do_not_fit_together_are_cautioned_about() {
+    let quiet = cautions(&of_basin(BASIN));
+    for (from, to, says) in [
+        ("facing = \"90 deg\"", "facing = \"-90 deg\"", "sensor radar: sees nothing of Basin, the zone it is in"),
+        ("\"300 m\"", "\"50 m\"", "zone basin: 60 % of it is in no scanner's view"),
+        (
+            "outline = [[0, 0], [100, 0], [100, 100], [0, 100]]\n",
+            "",
+            "zone basin: has no outline: nothing radar sees is ever known to be in it",
+        ),
+        ("direction = \"in\"\n", "", "sensor badge: does not say which way it lets people"),
+        (", mount = { x = 9, y = 200 }", "", "sensor badge: stands nowhere"),
+        ("ais_tcp = \"10.20.3.9:10110\"", "ais_udp = \"0.0.0.0:10110\"", "line vhf: takes what it is sent by anybody"),
+    ] {
+        assert!(BASIN.contains(from) && !quiet.contains(says), "{says:?} in\n{quiet}");
+        let all = cautions(&of_basin(&BASIN.replace(from, to)));
+        assert!(all.contains(says), "{says:?} in\n{all}");
+    }
+    // Who only hears those who speak does not watch.
+    let deaf = BASIN.lines().filter(|line| !line.starts_with("radar")).collect::<Vec<_>>().join("\n");
+    assert!(cautions(&of_basin(&deaf)).contains("zone basin: nobody is looking here"));
+}
+
 #[test]
 fn a_pattern_is_listed_like_a_rule_with_who_is_told_of_it() {
     let pattern = "[patterns.follower]\nmode = \"tell\"\nwithin = \"30 s\"\nseq = [{ role = \"loop.exit\" }, \

@@ -36,6 +36,14 @@ pub(super) fn silent_after(heartbeat: Duration) -> Duration {
 /// Measures that are sent to us: battery sensors report every 15 minutes at the slowest; twice that and something is wrong.
 pub(super) const SENT_MEASURE_SILENT_AFTER: Duration = Duration::from_secs(1800);
 
+/// A scanner is silent after this. Origin: the slowest, marine radars, turn 24 times a minute; four turns lost are no
+/// accident.
+pub(super) const SCAN_SILENT_AFTER: Duration = Duration::from_secs(10);
+
+/// An AIS receiver is silent after this. Origin: base stations report every 10 s and vessels at anchor every 3 minutes
+/// (ITU-R M.1371-5, tables 1 and 2); in a port somebody is always within reach.
+pub(super) const AIS_SILENT_AFTER: Duration = Duration::from_secs(600);
+
 impl Usual {
     pub(super) fn of(role: Role) -> Self {
         let (kinds, quantity, unit, deadband): (&[ReadingKind], _, _, _) = match role {
@@ -53,12 +61,14 @@ impl Usual {
             // Road weighbridges of class III have divisions of 20 kg (OIML R 76 for 60 t).
             Role::WeightGross => (&[Measure], Some(Quantity::Mass), "kg", 20.0),
             Role::Pedestrian | Role::PresencePir => (&[Contact, People], None, "1", 0.0),
-            Role::PresenceCamera => (&[People, Contact], None, "1", 0.0),
+            Role::PresenceCamera => (&[People, Contact, Frame], None, "1", 0.0),
             Role::FenceVibration => (&[Contact, Measure], None, "m/s2", 0.0),
             // Load pins are good for about half a percent of a few hundred kN.
             Role::MooringLoad => (&[Measure], Some(Quantity::Force), "kN", 1000.0),
             // Cup anemometers are good for about half a metre a second.
             Role::WindSpeed => (&[Measure], Some(Quantity::Speed), "m/s", 0.5),
+            // Disdrometers and tipping buckets resolve a few tenths of a millimetre; 0.5 mm/h in the base unit.
+            Role::Rain => (&[Measure], Some(Quantity::Speed), "mm/h", 0.5 / 3_600_000.0),
             Role::WindDirection => (&[Measure], Some(Quantity::Angle), "deg", 5.0),
             // Waves move a gauge by more than this; tide moves by this in about a minute.
             Role::WaterLevel => (&[Measure], Some(Quantity::Length), "m", 0.02),
@@ -67,8 +77,8 @@ impl Usual {
             Role::Heartbeat => (&[Health, Contact, Count], None, "1", 0.0),
             Role::Reader => (&[Credential], None, "1", 0.0),
             Role::PeopleCount => (&[Count, People], None, "1", 0.0),
-            // Scans and vessels' own words come in one form each: there is no kind to choose.
-            Role::Radar | Role::PositionCamera | Role::Ais => (&[], None, "1", 0.0),
+            Role::Radar | Role::PositionCamera => (&[Frame], None, "1", 0.0),
+            Role::Ais => (&[Vessel], None, "1", 0.0),
         };
         Self { kinds, quantity, unit, deadband, session: session(role), rates: rates(role) }
     }
@@ -83,6 +93,7 @@ fn session(role: Role) -> Session {
     match role {
         Role::WindSpeed
         | Role::WindDirection
+        | Role::Rain
         | Role::WaterLevel
         | Role::Light
         | Role::Temperature
@@ -101,6 +112,14 @@ fn rates(role: Role) -> Rates {
         Role::PresenceCamera => (0.85, 0.005),
         Role::FenceVibration => (0.8, 0.01),
         Role::PlateFront | Role::PlateRear | Role::Container => (0.95, 0.01),
+        // Per scan: a small radar over a quay sees a few reflections, a camera tracker a shadow now and then.
+        Role::Radar => (0.9, 2.0),
+        Role::PositionCamera => (0.85, 0.2),
+        // A person forgets to badge or is read badly about once in a hundred times.
+        Role::Reader => (0.99, 0.001),
+        Role::PeopleCount => (0.97, 0.01),
+        // Of those that must carry it: reports are lost in crowded slots, and hardly ever invented.
+        Role::Ais => (0.95, 0.001),
         _ => (0.95, 0.01),
     };
     Rates { detection, false_alarm }

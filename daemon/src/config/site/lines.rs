@@ -5,24 +5,39 @@ use crate::config::{
     document::{Named, Table},
     findings::Findings,
     plan::{Broker, Certificate, Line, TlsFiles, Way},
-    values::{FilePath, Listen, SerialSettings, Span},
+    values::{FilePath, HostPort, Listen, SerialSettings, Span},
+    written::Written,
 };
 use quaywatch_drivers::{
     modbus::{self, Blocks, Connection, Device},
-    node_link::Carrier,
+    node_link,
     serial::Port,
+    streamed::Carrier,
 };
 use quaywatch_schemas::LineId;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 use toml::Spanned;
 
 /// Keys that say what a line is.
-const WAYS: [&str; 8] =
-    ["mqtt", "modbus_tcp", "modbus_rtu", "http_listen", "serial_text", "node_serial", "node_connect", "node_listen"];
+const WAYS: [&str; 13] = [
+    "mqtt",
+    "modbus_tcp",
+    "modbus_rtu",
+    "http_listen",
+    "serial_text",
+    "ais_udp",
+    "ais_tcp",
+    "ais_serial",
+    "frames_udp",
+    "frames_tcp",
+    "node_serial",
+    "node_connect",
+    "node_listen",
+];
 const MODBUS: &[&str] =
     &["unit", "every", "timeout", "hole_limit", "max_registers", "max_bits", "whole_blocks", "blocks", "base"];
 /// Which other keys go with which.
-const FITS: [(&str, &[&str]); 8] = [
+const FITS: [(&str, &[&str]); 13] = [
     ("mqtt", &["user", "password", "ca", "certificate", "key", "client_id"]),
     ("modbus_tcp", MODBUS),
     (
@@ -42,6 +57,11 @@ const FITS: [(&str, &[&str]); 8] = [
     ),
     ("http_listen", &["certificate", "key"]),
     ("serial_text", &["serial"]),
+    ("ais_udp", &[]),
+    ("ais_tcp", &[]),
+    ("ais_serial", &["serial"]),
+    ("frames_udp", &[]),
+    ("frames_tcp", &[]),
     ("node_serial", &["serial", "every", "timeout"]),
     ("node_connect", &["every", "timeout"]),
     ("node_listen", &["every", "timeout"]),
@@ -58,6 +78,8 @@ const HOLE: u16 = 16;
 const NODES_EVERY: Duration = Duration::from_millis(200);
 /// Origin: the longest frame takes 23 ms at 115200 baud, and a node answers within one.
 const NODES_TIMEOUT: Duration = Duration::from_millis(100);
+/// What AIS receivers use (IEC 61162-2).
+const AIS_SERIAL: &str = "38400 8N1";
 /// What our firmware is flashed with.
 const NODES_SERIAL: &str = "115200 8N1";
 
@@ -69,7 +91,7 @@ pub(super) fn read(
     findings: &mut Findings,
 ) -> BTreeMap<LineId, Line> {
     let mut lines = BTreeMap::new();
-    let mut taken = Taken { ports: BTreeMap::new(), addresses: BTreeMap::new() };
+    let mut taken = Taken { ports: BTreeMap::new(), addresses: BTreeMap::new(), datagrams: BTreeMap::new() };
     if let Some(address) = operations {
         taken.addresses.insert(address, "operations".into());
     }
@@ -118,6 +140,16 @@ fn way(id: &LineId, mut table: Table<LineTable>, site: &str, findings: &mut Find
             let path = findings.take(table.value.serial_text.take());
             port(path, &mut table, None, findings).map(Way::SerialText)
         }
+        "ais_udp" => findings.take(table.value.ais_udp.take()).map(|at| Way::Ais(Carrier::Udp(at.into_inner().0))),
+        "ais_tcp" => server(table.value.ais_tcp.take(), findings).map(Way::Ais),
+        "ais_serial" => {
+            let path = findings.take(table.value.ais_serial.take());
+            port(path, &mut table, Some(AIS_SERIAL), findings).map(|port| Way::Ais(Carrier::Serial(port)))
+        }
+        "frames_udp" => {
+            findings.take(table.value.frames_udp.take()).map(|at| Way::Frames(Carrier::Udp(at.into_inner().0)))
+        }
+        "frames_tcp" => server(table.value.frames_tcp.take(), findings).map(Way::Frames),
         _ => nodes(&mut table, kind, findings),
     }
 }
@@ -223,19 +255,31 @@ fn nodes(table: &mut Table<LineTable>, kind: &str, findings: &mut Findings) -> O
     let connect = findings.take(table.value.node_connect.take());
     let listen: Option<Spanned<Listen>> = findings.take(table.value.node_listen.take());
     let carrier = match kind {
-        "node_serial" => port(serial, table, Some(NODES_SERIAL), findings).map(Carrier::Serial),
+        "node_serial" => port(serial, table, Some(NODES_SERIAL), findings).map(node_link::Carrier::Serial),
         "node_connect" => connect.and_then(|connect| match connect.get_ref().port {
-            Some(port) => Some(Carrier::Connect { host: connect.get_ref().host.clone(), port }),
+            Some(port) => Some(node_link::Carrier::Connect { host: connect.get_ref().host.clone(), port }),
             None => {
                 findings.add(connect.span(), "this does not say which port", "write \"HOST:PORT\"");
                 None
             }
         }),
-        _ => listen.map(|listen| Carrier::Listen(listen.into_inner().0)),
+        _ => listen.map(|listen| node_link::Carrier::Listen(listen.into_inner().0)),
     };
     let every = within(table.value.every.take(), NODES_EVERY, (20, 60_000), findings);
     let timeout = within(table.value.timeout.take(), NODES_TIMEOUT, (10, 10_000), findings);
     Some(Way::Nodes { carrier: carrier?, every, timeout })
+}
+
+/// A server that streams to us.
+fn server(written: Option<Written<HostPort>>, findings: &mut Findings) -> Option<Carrier> {
+    let said = findings.take(written)?;
+    match said.get_ref().port {
+        Some(port) => Some(Carrier::Tcp { host: said.get_ref().host.to_lowercase(), port }),
+        None => {
+            findings.add(said.span(), "this does not say which port", "write \"HOST:PORT\"");
+            None
+        }
+    }
 }
 
 fn port(
@@ -259,7 +303,7 @@ fn port(
 
 /// A duration from so many to so many milliseconds.
 fn within(
-    written: Option<crate::config::written::Written<Span>>,
+    written: Option<Written<Span>>,
     usual: Duration,
     (least, most): (u64, u64),
     findings: &mut Findings,
@@ -292,13 +336,16 @@ fn in_range<T: PartialOrd + Copy + std::fmt::Display>(
 struct Taken {
     ports: BTreeMap<PathBuf, (String, bool, Port)>,
     addresses: BTreeMap<SocketAddr, String>,
+    datagrams: BTreeMap<SocketAddr, String>,
 }
 
 impl Taken {
     fn check(&mut self, path: &str, at: &std::ops::Range<usize>, way: &Way, findings: &mut Findings) {
         let (port, is_rtu) = match way {
             Way::Modbus { connection: Connection::Rtu(port), .. } => (Some(port), true),
-            Way::SerialText(port) | Way::Nodes { carrier: Carrier::Serial(port), .. } => (Some(port), false),
+            Way::SerialText(port)
+            | Way::Ais(Carrier::Serial(port))
+            | Way::Nodes { carrier: node_link::Carrier::Serial(port), .. } => (Some(port), false),
             _ => (None, false),
         };
         if let Some(port) = port {
@@ -322,18 +369,22 @@ impl Taken {
                 }
             }
         }
+        // TCP and UDP have ports of their own.
         let address = match way {
-            Way::Http { listen, .. } | Way::Nodes { carrier: Carrier::Listen(listen), .. } => Some(listen),
+            Way::Http { listen, .. } | Way::Nodes { carrier: node_link::Carrier::Listen(listen), .. } => {
+                Some((listen, &mut self.addresses))
+            }
+            Way::Ais(Carrier::Udp(listen)) | Way::Frames(Carrier::Udp(listen)) => Some((listen, &mut self.datagrams)),
             _ => None,
         };
-        if let Some(address) = address {
-            match self.addresses.get(address) {
+        if let Some((address, taken)) = address {
+            match taken.get(address) {
                 Some(other) => {
                     let what = format!("`{other}` listens on {address} already");
                     findings.add(at.clone(), what, "choose another port");
                 }
                 None => {
-                    self.addresses.insert(*address, path.into());
+                    taken.insert(*address, path.into());
                 }
             }
         }

@@ -21,7 +21,7 @@ use quaywatch_schemas::{
     policy::KindPattern,
     site::{
         Pattern,
-        patterns::{At, Emit, FAMILY, Parts, Shape, Source},
+        patterns::{At, Emit, FAMILY, NearTo, Parts, Shape, Source},
         rules::Mode,
     },
     situation::{Severity, Urgency},
@@ -98,7 +98,11 @@ pub(super) fn read(
     let mut placed: BTreeMap<PatternId, Placed> = BTreeMap::new();
     if tables.tables.len() > MOST_PATTERNS {
         let at = tables.tables.last().map_or(0..0, |(_, table)| table.at.clone());
-        findings.add(at, format!("these are more than {MOST_PATTERNS} patterns"), "make a rule of what they have in common");
+        findings.add(
+            at,
+            format!("these are more than {MOST_PATTERNS} patterns"),
+            "make a rule of what they have in common",
+        );
     }
     for (id, table) in tables.tables {
         if let Some(pattern) = pattern(table, site, declared, text, findings) {
@@ -175,7 +179,11 @@ fn pattern(
     }
 }
 
-fn zones(said: super::tables::List<ZoneId>, declared: &BTreeSet<String>, findings: &mut Findings) -> Option<Vec<ZoneId>> {
+fn zones(
+    said: super::tables::List<ZoneId>,
+    declared: &BTreeSet<String>,
+    findings: &mut Findings,
+) -> Option<Vec<ZoneId>> {
     if said.is_none() {
         return Some(Vec::new());
     }
@@ -308,6 +316,13 @@ impl InSite<'_> {
             match source {
                 Source::Situation(kind) => self.kind(at, kind, findings),
                 Source::Role { .. } => {}
+                Source::Track { near, .. } => {
+                    let Some(NearTo::Zone(zone)) = near else { continue };
+                    if self.site.zones.get(zone).is_some_and(|zone| zone.outline.len() < 3) {
+                        let help = format!("write outline = [[0, 0], …] in [zones.{zone}], in metres");
+                        findings.add(self.placed.places.of(at, "near_zone"), format!("nobody knows where `{zone}` is"), help);
+                    }
+                }
                 Source::Sensor(id) => self.sensor(at, id, findings),
             }
         }
@@ -323,14 +338,27 @@ impl InSite<'_> {
         }
         for zone in &zones {
             for (at, source) in self.sources().filter(|(_, source)| !matches!(source, Source::Situation(_))) {
+                if let Source::Track { .. } = source {
+                    if self.site.zones.get(*zone).is_none_or(|zone| zone.outline.len() < 3) {
+                        let what = format!("nothing is followed in `{zone}`: nobody knows where it is");
+                        let help = format!("write outline = [[0, 0], …] in [zones.{zone}], in metres");
+                        return findings.add(places.of(at, "track"), what, help);
+                    }
+                    continue;
+                }
                 if quaywatch_fusion::sensors_of(source, zone, self.site).next().is_none() && !self.may_be_missing(at) {
                     let what = format!("this can never be known in `{zone}`: no sensor there would say it");
-                    let help = "name a sensor, or `zone = …` where one is; or list the zones the pattern is for in `zones`";
+                    let help =
+                        "name a sensor, or `zone = …` where one is; or list the zones the pattern is for in `zones`";
                     return findings.add(places.of(at, "role"), what, help);
                 }
             }
             if let Some(why) = reach::never_said(pattern, zone, self.site) {
-                return findings.add(places.of(At::Emit, "min_p"), why, "lower `min_p`, raise `prior`, or look for more");
+                return findings.add(
+                    places.of(At::Emit, "min_p"),
+                    why,
+                    "lower `min_p`, raise `prior`, or look for more",
+                );
             }
         }
     }

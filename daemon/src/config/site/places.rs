@@ -1,6 +1,6 @@
 //! The site itself and its zones.
 
-use super::{SiteIdentity, SiteTable, ZoneTable};
+use super::{SiteIdentity, SiteTable, ZoneTable, geometry};
 use crate::config::{
     document::{Named, Table},
     findings::Findings,
@@ -24,11 +24,12 @@ pub(super) fn site(table: Option<Table<SiteTable>>, now: Timestamp, findings: &m
         return None;
     };
     let owner = (&table.at, table.path.as_str());
-    let SiteTable { locode, id, timezone, status } = table.value;
+    let SiteTable { locode, id, timezone, status, grid } = table.value;
     let locode = findings.need(locode, owner, "locode", "locode = \"NLRTM\", the port's UN/LOCODE");
     let id = findings.need(id, owner, "id", "id = \"gate-2\": the site's name, which stays when the box is replaced");
     let timezone = findings.need(timezone, owner, "timezone", "timezone = \"Europe/Amsterdam\"");
     let status = findings.value(status).map(|Word(status)| status).unwrap_or_default();
+    let grid = geometry::grid(grid, findings);
     let zone = timezone?.into_inner();
     Some(SiteIdentity {
         locode: locode?.into_inner().0,
@@ -36,6 +37,7 @@ pub(super) fn site(table: Option<Table<SiteTable>>, now: Timestamp, findings: &m
         status,
         utc_offsets: utc_offsets(&zone.0, now),
         timezone: zone.1,
+        grid,
     })
 }
 
@@ -69,12 +71,17 @@ fn zone(mut table: Table<ZoneTable>, findings: &mut Findings) -> Option<Zone> {
     let kind = table.value.kind.take();
     let owner = (&table.at, table.path.as_str());
     let name = findings.need(name, owner, "name", "name = \"Gate 2, lane 3, inbound\", as people call it");
-    let kind =
-        findings.need(kind, owner, "kind", "kind = \"lane\" (or gate, quay, berth, waterside, fence, yard, room)");
+    let kind = findings.need(
+        kind,
+        owner,
+        "kind",
+        "kind = \"lane\" (or gate, turnstile, gangway, quay, berth, waterside, fence, yard, room)",
+    );
     let direction = findings.value(table.value.direction.take()).map(|Word(direction)| direction);
     let length = findings.take(table.value.length.take());
     let media = findings.take(table.value.media.take());
     let closed = findings.value(table.value.closed.take());
+    let outline = geometry::outline(table.value.outline.take(), findings);
     if let Some(length) = length.as_ref().filter(|length| !(1.0..=500.0).contains(&length.get_ref().0)) {
         findings.add(
             length.span(),
@@ -86,11 +93,14 @@ fn zone(mut table: Table<ZoneTable>, findings: &mut Findings) -> Option<Zone> {
         footage(media, findings);
     }
     let Word(kind) = kind?.into_inner();
-    if kind != ZoneKind::Lane {
-        for key in ["direction", "length"].into_iter().filter(|key| table.has(key)) {
-            let what = format!("`{}` is no lane and has no {key}", table.path);
-            findings.add(table.key(key), what, format!("take `{key}` out, or write kind = \"lane\""));
-        }
+    let led = matches!(kind, ZoneKind::Lane | ZoneKind::Turnstile | ZoneKind::Gangway);
+    if !led && table.has("direction") {
+        let what = format!("`{}` is no lane, turnstile or gangway and has no direction", table.path);
+        findings.add(table.key("direction"), what, "take `direction` out, or mend `kind`");
+    }
+    if kind != ZoneKind::Lane && table.has("length") {
+        let what = format!("`{}` is no lane and has no length", table.path);
+        findings.add(table.key("length"), what, "take `length` out, or write kind = \"lane\"");
     }
     Some(Zone {
         name: name?.into_inner().0,
@@ -99,7 +109,7 @@ fn zone(mut table: Table<ZoneTable>, findings: &mut Findings) -> Option<Zone> {
         length_m: length.map(|length| length.into_inner().0),
         media: media.map(|media| media.into_inner().0),
         closed,
-        outline: Vec::new(),
+        outline,
     })
 }
 

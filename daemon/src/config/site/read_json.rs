@@ -2,11 +2,13 @@
 
 use super::{
     SensorTable, defaults,
+    read_streamed::scanner,
     sensors::{Reading, Wired, kind_of, only_with, unit_of},
 };
 use crate::config::{document::Table, findings::Findings, plan::Read, values::site::ReadingKind, written::Word};
 use quaywatch_drivers::{
     camera::frigate,
+    frame,
     json::{Kind, Mapping, TimeFormat},
     mqtt, webhook,
 };
@@ -25,7 +27,24 @@ const JSON: &[&str] = &[
     "granted_when",
     "true_when",
     "unit",
+    "positions",
     "kind",
+];
+/// Keys that say where in a message what is: frames have a format of their own.
+const POINTERS: &[&str] =
+    &["value", "time", "time_format", "id", "confidence", "stable", "decision", "granted_when", "true_when", "unit"];
+/// What a message can be.
+const GIVES: &[ReadingKind] = &[
+    ReadingKind::Contact,
+    ReadingKind::Count,
+    ReadingKind::Measure,
+    ReadingKind::Plate,
+    ReadingKind::Container,
+    ReadingKind::Tag,
+    ReadingKind::Credential,
+    ReadingKind::People,
+    ReadingKind::Health,
+    ReadingKind::Frame,
 ];
 /// What Frigate calls its topics unless it was told otherwise.
 const FRIGATE_PREFIX: &str = "frigate";
@@ -71,8 +90,12 @@ pub(super) fn subscription(
         let what = format!("`{}` does not say what is read", table.path);
         findings.add(table.at.clone(), what, "add topic = \"…\" for JSON, or frigate = \"CAMERA\"");
     }
-    let (mapping, unit, silent_after) = mapping(table, reading, findings)?;
-    let gives = mqtt::Gives::Json { sensor: reading.id.clone(), mapping };
+    let (says, unit, silent_after) = message(table, reading, findings)?;
+    let sensor = reading.id.clone();
+    let gives = match says {
+        Says::Mapped(mapping) => mqtt::Gives::Json { sensor, mapping },
+        Says::Frames(source) => mqtt::Gives::Frames(source),
+    };
     Some(Wired { read: Read::Mqtt(with(topic?.into_inner().0, gives)), unit, silent_after })
 }
 
@@ -112,16 +135,55 @@ pub(super) fn hook(table: &mut Table<SensorTable>, reading: &Reading<'_>, findin
             (gives, None, None)
         }
         None => {
-            let (mapping, unit, silent_after) = mapping(table, reading, findings)?;
-            (webhook::Gives::Json { sensor, mapping }, unit, silent_after)
+            let (says, unit, silent_after) = message(table, reading, findings)?;
+            let gives = match says {
+                Says::Mapped(mapping) => webhook::Gives::Json { sensor, mapping },
+                Says::Frames(source) => webhook::Gives::Frames(source),
+            };
+            (gives, unit, silent_after)
         }
     };
     Some(Wired { read: Read::Hook { token: token?, gives }, unit, silent_after })
 }
 
+/// What a message is read as.
+enum Says {
+    Mapped(Mapping),
+    Frames(frame::Source),
+}
+
+type Message = (Says, Option<Unit>, Option<std::time::Duration>);
+
+fn message(table: &mut Table<SensorTable>, reading: &Reading<'_>, findings: &mut Findings) -> Option<Message> {
+    let possible: Vec<ReadingKind> = match table.has("decision") {
+        true => vec![ReadingKind::Credential],
+        false => reading.usual.kinds.iter().copied().filter(|kind| GIVES.contains(kind)).collect(),
+    };
+    if possible.is_empty() {
+        let help = "give it a line of its own: ais_udp, ais_tcp or ais_serial";
+        findings.add(table.key("role"), "vessels are heard over AIS, not in messages", help);
+        return None;
+    }
+    let kind = kind_of(table, reading, &possible, "a message", findings)?;
+    if kind == ReadingKind::Frame {
+        let why = "does not go with frames";
+        only_with(table, POINTERS, why, "quaywatch.frame.v1 says where what is: take it out", findings);
+        let source = scanner(table, reading, findings)?;
+        return Some((Says::Frames(source), None, Some(defaults::SCAN_SILENT_AFTER)));
+    }
+    only_with(table, &["positions"], &format!("is for frames, and this is a {}", kind.word()), "take it out", findings);
+    let (mapping, unit, silent_after) = mapping(table, reading, kind, findings)?;
+    Some((Says::Mapped(mapping), unit, silent_after))
+}
+
 type Mapped = (Mapping, Option<Unit>, Option<std::time::Duration>);
 
-fn mapping(table: &mut Table<SensorTable>, reading: &Reading<'_>, findings: &mut Findings) -> Option<Mapped> {
+fn mapping(
+    table: &mut Table<SensorTable>,
+    reading: &Reading<'_>,
+    kind: ReadingKind,
+    findings: &mut Findings,
+) -> Option<Mapped> {
     let value = findings.value(table.value.value.take());
     let time = findings.value(table.value.time.take());
     let time_format = findings.value(table.value.time_format.take()).map(|Word(format)| TimeFormat::from(format));
@@ -134,11 +196,6 @@ fn mapping(table: &mut Table<SensorTable>, reading: &Reading<'_>, findings: &mut
     };
     let granted_when: Vec<String> = words(findings.all(table.value.granted_when.take()));
     let true_when: Vec<String> = words(findings.all(table.value.true_when.take()));
-    let possible = match table.has("decision") {
-        true => &[ReadingKind::Credential][..],
-        false => reading.usual.kinds,
-    };
-    let kind = kind_of(table, reading, possible, "a message", findings)?;
     for (keys, kinds, noun) in [
         (&["confidence"][..], &[ReadingKind::Plate, ReadingKind::Container][..], "plates and container codes"),
         (&["stable", "unit"], &[ReadingKind::Measure], "measures"),
@@ -161,7 +218,9 @@ fn mapping(table: &mut Table<SensorTable>, reading: &Reading<'_>, findings: &mut
         (ReadingKind::Tag, _) => Kind::Tag,
         (ReadingKind::Credential, _) => Kind::Credential,
         (ReadingKind::People, _) => Kind::People,
-        (ReadingKind::Health, _) | (ReadingKind::Measure, None) => Kind::Health,
+        (ReadingKind::Health | ReadingKind::Frame | ReadingKind::Vessel, _) | (ReadingKind::Measure, None) => {
+            Kind::Health
+        }
     };
     let mapping = Mapping {
         confidence: confidence.map(|pointer| pointer.0),

@@ -3,23 +3,20 @@
 use super::{
     SensorTable,
     defaults::{self, Usual},
-    read_json, read_modbus,
+    geometry, read_json, read_modbus, read_streamed,
 };
 use crate::config::{
     document::{Named, Table, did_you_mean},
     findings::Findings,
     plan::{Line, Read, Way},
-    values::{
-        NodeNumber, Number,
-        site::{ReadingKind, StableWhen},
-    },
+    values::{NodeNumber, Number, site::ReadingKind},
     written::{Word, Written},
 };
-use quaywatch_drivers::{by_exception::Reporting, node_link, serial_text};
+use quaywatch_drivers::{by_exception::Reporting, node_link};
 use quaywatch_schemas::{
     DomainId, LineId, SensorId, ZoneId,
     frame::channel::{Channel, Kind},
-    site::{Rates, Role, Sensor, Zone, ZoneKind},
+    site::{Clock, Direction, Mount, Rates, Role, Sensor, View, Zone, ZoneKind},
     units::Unit,
 };
 use std::{
@@ -34,6 +31,8 @@ pub(super) struct Around<'a> {
     pub(super) zones_declared: &'a BTreeSet<String>,
     pub(super) lines_declared: &'a BTreeSet<String>,
     pub(super) nodes_declared: &'a BTreeSet<String>,
+    /// Whether the site file says where its grid is on the Earth.
+    pub(super) has_grid: bool,
 }
 
 /// What is known of a sensor before it is known how it is read.
@@ -44,6 +43,13 @@ pub(super) struct Reading<'a> {
     pub(super) range: Option<(f64, f64)>,
 }
 
+impl Reading<'_> {
+    /// Whether its role lives on where things are.
+    pub(super) fn gives_positions(&self) -> bool {
+        matches!(self.role, Role::Radar | Role::PositionCamera)
+    }
+}
+
 /// How a sensor is read, and what that means for its silence and its unit.
 pub(super) struct Wired {
     pub(super) read: Read,
@@ -52,7 +58,8 @@ pub(super) struct Wired {
     pub(super) silent_after: Option<Duration>,
 }
 
-const EVERYWHERE: &[&str] = &["zone", "role", "line", "at", "domain", "silent_after", "range", "rates"];
+const EVERYWHERE: &[&str] =
+    &["zone", "role", "line", "at", "domain", "silent_after", "range", "rates", "mount", "view", "clock", "leads"];
 const MODBUS: &[&str] = &[
     "discrete",
     "coil",
@@ -89,6 +96,7 @@ const MQTT: &[&str] = &[
     "granted_when",
     "true_when",
     "unit",
+    "positions",
     "kind",
 ];
 const HTTP: &[&str] = &[
@@ -105,16 +113,21 @@ const HTTP: &[&str] = &[
     "granted_when",
     "true_when",
     "unit",
+    "positions",
     "kind",
 ];
 const SERIAL_TEXT: &[&str] = &["pattern", "unit", "stable_when", "deadband", "heartbeat"];
+const AIS: &[&str] = &["kind"];
+const FRAMES: &[&str] = &["positions", "kind"];
 const NODE: &[&str] = &["node", "channel", "unit"];
 /// Which keys go with which line, in a site engineer's words.
-const FITS: [(&str, &[&str]); 5] = [
+const FITS: [(&str, &[&str]); 7] = [
     ("an MQTT broker", MQTT),
     ("a Modbus device", MODBUS),
     ("a webhook listener", HTTP),
     ("serial text", SERIAL_TEXT),
+    ("an AIS receiver", AIS),
+    ("a line of frames", FRAMES),
     ("a node bus", NODE),
 ];
 
@@ -134,6 +147,7 @@ pub(super) fn read(
     }
     let mut sensors = BTreeMap::new();
     let mut buses: BTreeMap<NodeNumber, LineId> = BTreeMap::new();
+    let mut whole: BTreeMap<LineId, SensorId> = BTreeMap::new();
     for (id, mut table) in tables.tables {
         let Some((line, sensor, read)) = sensor(&id, &mut table, around, &lines, findings) else { continue };
         if let Read::Node { node, .. } = &read
@@ -141,6 +155,16 @@ pub(super) fn read(
         {
             let what = format!("node {} hangs on line `{other}` already", node.0);
             findings.add(table.key("node"), what, "a node is on one bus: mend `line` or `node`");
+        }
+        if matches!(read, Read::Ais | Read::Frames(_))
+            && let Some(other) = whole.insert(line.clone(), id.clone())
+        {
+            let what = format!("line `{line}` is read by `{other}` already");
+            findings.add(
+                table.key("line"),
+                what,
+                "everything on such a line is one sensor's: give this one a line of its own",
+            );
         }
         if let Some(line) = lines.get_mut(&line) {
             line.reads.insert(id.clone(), read);
@@ -173,7 +197,7 @@ fn sensor(
     let domain = findings.value(table.value.domain.take());
     let silent_after = findings.take(table.value.silent_after.take());
     let range = range(table.value.range.take(), findings);
-    let rates = rates(table, findings);
+    let placed = Placed::read(table, findings);
     let zone_kind = zone.as_ref().and_then(|zone| around.zones.get(zone)).map(|zone| zone.kind);
     if let Some(metres) = metres.as_ref().filter(|_| zone_kind.is_some_and(|kind| kind != ZoneKind::Lane)) {
         findings.add(metres.span(), "`at` is a place along a lane, and this zone is no lane", "take `at` out");
@@ -185,6 +209,8 @@ fn sensor(
     }
     let (Some(zone), Some(role), Some(line)) = (zone, role, line) else { return None };
     let Word(role) = role.into_inner();
+    let rates = rates(table, role, findings);
+    let leads = leads(table, role, around.zones.get(&zone), findings);
     let usual = Usual::of(role);
     let (usual_rates, way) = (usual.rates, &lines.get(&line)?.way);
     misfits(table, &line, way, findings);
@@ -193,7 +219,9 @@ fn sensor(
         Way::Modbus { device, base, .. } => read_modbus::point(table, &reading, *base, device, findings),
         Way::Mqtt(_) => read_json::subscription(table, &reading, findings),
         Way::Http { .. } => read_json::hook(table, &reading, findings),
-        Way::SerialText(_) => serial_text(table, &reading, findings),
+        Way::SerialText(_) => read_streamed::text(table, &reading, findings),
+        Way::Ais(_) => read_streamed::ais(table, &reading, around, findings),
+        Way::Frames(_) => read_streamed::frames(table, &reading, findings),
         Way::Nodes { .. } => node(table, &reading, around, findings),
     }?;
     let sensor = Sensor {
@@ -205,16 +233,55 @@ fn sensor(
             None => DomainId::new(line.as_str()).ok()?,
         },
         line: line.clone(),
-        mount: None,
-        view: None,
-        clock: quaywatch_schemas::site::Clock::default(),
-        leads: None,
+        mount: placed.mount,
+        view: placed.view,
+        clock: placed.clock,
+        leads,
         silent_after: silent_after.map_or(wired.silent_after, |silent| silent.into_inner().0),
         unit: wired.unit,
         range,
         rates: rates.unwrap_or(usual_rates),
     };
     Some((line, sensor, wired.read))
+}
+
+/// Where a sensor stands, what it sees from there, and what its clock is worth.
+struct Placed {
+    mount: Option<Mount>,
+    view: Option<View>,
+    clock: Clock,
+}
+
+impl Placed {
+    fn read(table: &mut Table<SensorTable>, findings: &mut Findings) -> Self {
+        let (has_mount, view) = (table.has("mount"), table.value.view.take());
+        Self {
+            mount: geometry::mount(table.value.mount.take(), findings),
+            view: geometry::view(view, table, has_mount, findings),
+            clock: findings.value(table.value.clock.take()).map_or(Clock::Free, |Word(clock)| clock),
+        }
+    }
+}
+
+/// Which way a reader lets people: as written, or the only way its zone leads.
+fn leads(
+    table: &mut Table<SensorTable>,
+    role: Role,
+    zone: Option<&Zone>,
+    findings: &mut Findings,
+) -> Option<Direction> {
+    let said = findings.value(table.value.leads.take()).map(|Word(direction)| direction);
+    if role != Role::Reader {
+        only_with(
+            table,
+            &["leads"],
+            "is for readers, and this is none",
+            "take `leads` out, or write role = \"reader\"",
+            findings,
+        );
+        return None;
+    }
+    said.or_else(|| zone?.direction)
 }
 
 /// A name, if something is called so.
@@ -241,6 +308,8 @@ fn misfits(table: &Table<SensorTable>, line: &LineId, way: &Way, findings: &mut 
         Way::Modbus { .. } => MODBUS,
         Way::Http { .. } => HTTP,
         Way::SerialText(_) => SERIAL_TEXT,
+        Way::Ais(_) => AIS,
+        Way::Frames(_) => FRAMES,
         Way::Nodes { .. } => NODE,
     };
     for key in table.keys.keys().filter(|key| !EVERYWHERE.contains(&key.as_str()) && !fits.contains(&key.as_str())) {
@@ -351,7 +420,7 @@ fn range(written: Option<Written<Vec<Written<Number>>>>, findings: &mut Findings
     }
 }
 
-fn rates(table: &mut Table<SensorTable>, findings: &mut Findings) -> Option<Rates> {
+fn rates(table: &mut Table<SensorTable>, role: Role, findings: &mut Findings) -> Option<Rates> {
     let said = findings.take(table.value.rates.take())?;
     let at = said.span();
     let said = said.into_inner();
@@ -365,62 +434,19 @@ fn rates(table: &mut Table<SensorTable>, findings: &mut Findings) -> Option<Rate
         "false_alarm = 0.01: how often it says what is not there",
     );
     let (detection, false_alarm) = (detection?.into_inner().0, false_alarm?.into_inner().0);
-    // A sensor that never errs would prove everything alone; one that knows nothing proves nothing.
-    if !(detection < 1.0 && false_alarm > 0.0 && false_alarm < detection) {
-        findings.add(at, "these rates are not those of a sensor", "0 < false_alarm < detection < 1");
+    // A sensor that never errs would prove everything alone; one that knows nothing proves nothing. One that gives
+    // positions may have many false detections in a scan: each is somewhere else.
+    let scans = matches!(role, Role::Radar | Role::PositionCamera);
+    let errs = 0.0 < detection && detection < 1.0 && false_alarm > 0.0;
+    if !errs || (!scans && false_alarm >= detection) {
+        let help = match scans {
+            true => "0 < detection < 1, and false_alarm is above 0: the mean number of false detections a scan",
+            false => "0 < false_alarm < detection < 1",
+        };
+        findings.add(at, "these rates are not those of a sensor", help);
         return None;
     }
     Some(Rates { detection, false_alarm })
-}
-
-fn serial_text(table: &mut Table<SensorTable>, reading: &Reading<'_>, findings: &mut Findings) -> Option<Wired> {
-    let help = "pattern = '…(?<value>[0-9.]+)…': a regular expression that matches a line of this device";
-    let (at, path) = (table.at.clone(), table.path.clone());
-    let pattern = findings.need(table.value.pattern.take(), (&at, &path), "pattern", help);
-    kind_of(table, reading, &[ReadingKind::Measure], "a line of text", findings)?;
-    let unit = unit_of(table, reading, findings)?;
-    let reporting = reporting(table, reading.usual.deadband_in(&unit), Duration::from_secs(1), findings);
-    let stable_when = match findings.take(table.value.stable_when.take()).map(Spanned::into_inner) {
-        Some(StableWhen::Texts(texts)) => {
-            texts.into_iter().filter_map(|text| findings.value(Some(text))).map(|text| text.0).collect()
-        }
-        Some(StableWhen::Bit(_)) => {
-            let what = "a line of text has no registers";
-            findings.add(
-                table.key("stable_when"),
-                what,
-                "write the texts of the group `stable` that mean settled: [\"ST\"]",
-            );
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
-    let pattern = pattern?;
-    let has_group = pattern.get_ref().0.capture_names().flatten().any(|group| group == "stable");
-    if has_group == stable_when.is_empty() {
-        let (at, what, help) = if has_group {
-            (
-                pattern.span(),
-                "this pattern finds `stable`, but nothing says what it means",
-                "add stable_when = [\"ST\"]",
-            )
-        } else {
-            (table.key("stable_when"), "the pattern has no group `stable`", "add (?<stable>…) to the pattern")
-        };
-        findings.add(at, what, help);
-    }
-    Some(Wired {
-        read: Read::SerialText(serial_text::Reader {
-            sensor: reading.id.clone(),
-            pattern: pattern.into_inner().0,
-            unit: unit.clone(),
-            stable_when,
-            range: reading.range,
-            reporting,
-        }),
-        unit: Some(unit),
-        silent_after: Some(defaults::silent_after(reporting.heartbeat)),
-    })
 }
 
 fn node(

@@ -3,17 +3,18 @@
 
 use crate::config::{
     values::site::{
-        FactKind, FixedBlock, ListenOrOff, NumberType, ReadingKind, SessionName, StableWhen, TimeNotation, WordOrder,
+        FactKind, FixedBlock, ListenOrOff, NumberType, Positions, ReadingKind, SessionName, StableWhen, TimeNotation,
+        WordOrder,
     },
     values::{
-        Bytes, Credential, FilePath, HostPort, JsonPointer, Kilograms, Listen, Locode, Metres, MetresPerSecond,
-        MqttUrl, Newtons, Number, Pattern, SerialSettings, Share, Span, SpanOrNever, Text, TopicFilter, Zone,
+        Angle, Bytes, Coordinate, Credential, FalseAlarms, FilePath, HostPort, JsonPointer, Listen, Locode, Metres,
+        MqttUrl, Number, Pattern, Point, Seen, SerialSettings, Share, Span, SpanOrNever, Text, TopicFilter, Zone,
     },
     written::{Inner, Word, Written},
 };
 use quaywatch_schemas::{
     DomainId, LineId, SiteId, ZoneId,
-    site::{Closed, Direction, Role, Status, ZoneKind, rules::Mode},
+    site::{Clock, Closed, Direction, Role, Status, ZoneKind},
     units::Unit,
 };
 use schemars::JsonSchema;
@@ -36,6 +37,8 @@ pub(in crate::config) struct SiteTable {
     pub(super) timezone: Option<Written<Zone>>,
     /// Goes into every product. Default: actual.
     pub(super) status: Option<Written<Word<Status>>>,
+    /// Where the site's grid of metres lies on the Earth. AIS needs it.
+    pub(super) grid: Option<Written<GridTable>>,
 }
 
 /// How much is kept.
@@ -66,7 +69,7 @@ pub(in crate::config) struct ZoneTable {
     /// What kind of place.
     #[schemars(required)]
     pub(super) kind: Option<Written<Word<ZoneKind>>>,
-    /// Lanes: which way traffic goes.
+    /// Lanes, turnstiles and gangways: which way traffic goes.
     pub(super) direction: Option<Written<Word<Direction>>>,
     /// Lanes: from the arm to the end of the last loop.
     pub(super) length: Option<Written<Metres>>,
@@ -74,10 +77,12 @@ pub(in crate::config) struct ZoneTable {
     pub(super) media: Option<Written<Text>>,
     /// When nobody may be here, in local time: "always" or "21:00-05:30". Left out: never closed.
     pub(super) closed: Option<Written<Closed>>,
+    /// Corners in the site's grid in metres, in order around the zone: [[0, 0], [40, 0], [40, 25]]. At least three.
+    pub(super) outline: List<Point>,
 }
 
-/// A connection. Exactly one of `mqtt`, `modbus_tcp`, `modbus_rtu`, `http_listen`, `serial_text`, `node_serial`,
-/// `node_connect` and `node_listen` says what it is.
+/// A connection. Exactly one of `mqtt`, `modbus_tcp`, `modbus_rtu`, `http_listen`, `serial_text`, `ais_udp`, `ais_tcp`,
+/// `ais_serial`, `frames_udp`, `frames_tcp`, `node_serial`, `node_connect` and `node_listen` says what it is.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct LineTable {
@@ -91,6 +96,16 @@ pub(in crate::config) struct LineTable {
     pub(super) http_listen: Option<Written<Listen>>,
     /// A serial port whose device streams lines of text.
     pub(super) serial_text: Option<Written<FilePath>>,
+    /// An address of this box that an AIS receiver sends NMEA sentences to, over UDP.
+    pub(super) ais_udp: Option<Written<Listen>>,
+    /// An AIS receiver or server that streams NMEA sentences over TCP.
+    pub(super) ais_tcp: Option<Written<HostPort>>,
+    /// A serial port with an AIS receiver. Usually "38400 8N1".
+    pub(super) ais_serial: Option<Written<FilePath>>,
+    /// An address of this box that a radar, lidar or camera tracker sends quaywatch.frame.v1 to, over UDP.
+    pub(super) frames_udp: Option<Written<Listen>>,
+    /// A radar, lidar or camera tracker that streams quaywatch.frame.v1 over TCP, a frame a line.
+    pub(super) frames_tcp: Option<Written<HostPort>>,
     /// A serial port with sensor nodes.
     pub(super) node_serial: Option<Written<FilePath>>,
     /// A terminal server or node to connect to.
@@ -181,6 +196,16 @@ pub(in crate::config) struct SensorTable {
     pub(super) range: List<Number>,
     /// How often it says what is there, and what is not.
     pub(super) rates: Option<Written<RatesTable>>,
+    /// Where it stands and which way it looks, in the site's grid.
+    pub(super) mount: Option<Written<MountTable>>,
+    /// What it can see. Default: its zone's outline.
+    pub(super) view: Option<Written<Seen>>,
+    /// "synchronised" if its clock follows the time source of this box, else "free", the default.
+    pub(super) clock: Option<Written<Word<Clock>>>,
+    /// Readers: which way they let people. Default: the direction of the zone.
+    pub(super) leads: Option<Written<Word<Direction>>>,
+    /// Radar, lidar, camera trackers: "cartesian" if they give places in the site's grid and never distance and bearing.
+    pub(super) positions: Option<Written<Word<Positions>>>,
     /// Unit of a measure (UCUM).
     pub(super) unit: Option<Written<Unit>>,
     /// What kind of reading it gives. Default: what its role usually gives.
@@ -264,18 +289,70 @@ pub(in crate::config) struct SensorTable {
     pub(super) channel: Option<Written<Text>>,
 }
 
-/// What a sensor's word is worth: probabilities per look.
+/// Where the site's grid of metres lies on the Earth.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct GridTable {
+    /// Degrees north of the grid's origin, WGS 84.
+    #[schemars(required)]
+    pub(super) latitude: Option<Written<Number>>,
+    /// Degrees east of the grid's origin, WGS 84.
+    #[schemars(required)]
+    pub(super) longitude: Option<Written<Number>>,
+    /// Compass bearing of the x axis; y is a quarter turn to the left of it. Default: 90 deg, so x is east and y north.
+    pub(super) x_axis: Option<Written<Angle>>,
+}
+
+impl Inner for GridTable {
+    const EXPECTED: &'static str = "a grid such as { latitude = 51.95, longitude = 4.05, x_axis = \"90 deg\" }";
+}
+
+/// Where a sensor stands and which way it looks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct MountTable {
+    /// Metres along the grid's x axis.
+    #[schemars(required)]
+    pub(super) x: Option<Written<Coordinate>>,
+    /// Metres along the grid's y axis.
+    #[schemars(required)]
+    pub(super) y: Option<Written<Coordinate>>,
+    /// Where its own axis points, counter-clockwise from the grid's x axis. Default: 0 deg.
+    pub(super) facing: Option<Written<Angle>>,
+}
+
+impl Inner for MountTable {
+    const EXPECTED: &'static str = "a mount such as { x = 12, y = -3, facing = \"90 deg\" }";
+}
+
+/// A sector around a sensor's axis.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct SectorTable {
+    /// How far it sees.
+    #[schemars(required)]
+    pub(super) range: Option<Written<Metres>>,
+    /// How far to each side of its axis; "180 deg" sees all around.
+    #[schemars(required)]
+    pub(super) half_angle: Option<Written<Angle>>,
+}
+
+impl Inner for SectorTable {
+    const EXPECTED: &'static str = "a sector such as { range = \"110 m\", half_angle = \"50 deg\" }";
+}
+
+/// What a sensor's word is worth: per look, or per scan for one that gives positions.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RatesTable {
     /// Probability that it reports what is there.
     pub(super) detection: Option<Written<Share>>,
-    /// Probability that it reports what is not there.
-    pub(super) false_alarm: Option<Written<Share>>,
+    /// Probability that it reports what is not there; for one that gives positions, how many false detections a scan has.
+    pub(super) false_alarm: Option<Written<FalseAlarms>>,
 }
 
 impl Inner for RatesTable {
-    const EXPECTED: &'static str = "a table such as { detection = 0.9, false_alarm = 0.01 }";
+    const EXPECTED: &'static str = "rates such as { detection = 0.9, false_alarm = 0.01 }";
 }
 
 /// A bit of a register.
@@ -294,83 +371,4 @@ pub(in crate::config) struct RegisterBitTable {
 
 impl Inner for RegisterBitTable {
     const EXPECTED: &'static str = "a register's bit such as { register = 3, bit = 0 }";
-}
-
-macro_rules! rule_tables {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub(in crate::config) struct $name {
-            /// Where it runs. Default: in every zone it makes sense in.
-            pub(super) zones: List<ZoneId>,
-            /// "observe" keeps what it says on the gateway, "tell" tells the recipients. Default: observe.
-            pub(super) mode: Option<Written<Word<Mode>>>,
-            $($(#[$field_doc])* pub(super) $field: Option<Written<$type>>,)*
-        }
-    )*};
-}
-
-rule_tables! {
-    /// One vehicle through one lane.
-    PassageTable {
-        /// A vehicle must have left the lane within this time of entering it. Default: 90 s.
-        within: Span,
-        /// How long a late plate or weight still belongs to it. Default: 5 s.
-        settle: Span,
-    }
-    /// A vehicle passed on somebody else's grant.
-    TailgatingTable {
-        /// One grant admits one crossing for this long. Default: 60 s.
-        grant_lasts: Span,
-        /// How long to wait for late evidence. Default: 5 s.
-        settle: Span,
-    }
-    /// The arm left its closed position without a grant.
-    BarrierForcedTable {
-        /// A grant this long before or after the opening explains it. Default: 10 s.
-        grant_within: Span,
-    }
-    /// Measured and declared mass disagree.
-    WeightMismatchTable {
-        /// A smaller difference is never a mismatch. Default: 1000 kg.
-        tolerance: Kilograms,
-        /// A smaller share of the declared mass is never a mismatch. Default: 0.05.
-        tolerance_share: Share,
-    }
-    /// Somebody is where nobody may be.
-    QuayPresenceTable {
-        /// Probability before any evidence. Default: 0.001.
-        prior: Share,
-        /// Say so from this probability on. Default: 0.9.
-        tell_at: Share,
-        /// Evidence loses half its weight in this time. Default: 30 s.
-        half_life: Span,
-        /// Wind at which a fence's false alarms are ten times those in calm. Default: 14 m/s.
-        windy: MetresPerSecond,
-    }
-    /// A mooring line nears its limit.
-    MooringOverloadTable {
-        /// Minimum breaking load of the lines; it is on the line's certificate.
-        breaking_load: Newtons,
-        /// Say so above this share of it. Default: 0.5.
-        warn_share: Share,
-        /// And when the trend would reach it within this time. Default: 10 min.
-        ahead: Span,
-    }
-    /// A sensor stopped saying what it should. Runs in mode tell unless said otherwise.
-    SensorSilentTable {
-        /// After this many of its own silent periods. Default: 2.
-        periods: u32,
-    }
-    /// A sensor went blind shortly before somebody entered.
-    BlindedBeforeAccessTable {
-        /// An entry this soon after is connected with it. Default: 10 min.
-        within: Span,
-    }
-    /// A node or cabinet was opened or handled. Runs in mode tell unless said otherwise.
-    NodeTamperTable {
-        /// Tampers of the same node within this time are one situation. Default: 5 min.
-        group: Span,
-    }
 }

@@ -215,6 +215,92 @@ fn a_fault_in_the_last_of_many_sensors_is_said_at_its_line_and_column() {
             "a message here is no plate",
             "for this role it is measure",
         ),
+        // Places, views, clocks.
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, mount = ▸{ x = 5 } }",
+            "`mount` has no `y`",
+            "along the grid's y axis",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, mount = { x = 5, y = ▸\"5\" } }",
+            "\"5\" is not a place on an axis",
+            "write 5 without quotes",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, mount = { x = 5, y = 5, facing = ▸90 } }",
+            "90 has no unit",
+            "\"50 deg\"",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, mount = { x = 5, y = 5, ▸faceing = \"9 deg\" } }",
+            "has no key `faceing`",
+            "did you mean `facing`?",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, ▸view = { range = \"9 m\", half_angle = \"9 deg\" } }",
+            "a sector begins where the sensor stands",
+            "add mount",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, mount = { x = 0, y = 0 }, view = { range = \"9 m\", half_angle = ▸\"190 deg\" } }",
+            "this is no half angle",
+            "180 deg",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, view = [[0, 0], [4, 3], ▸[4, 0], [0, 3]] }",
+            "this view crosses or touches itself here: at the edges from corners 1 and 3",
+            "in order around it",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, view = ▸\"all\" }",
+            "is not a view",
+            "half_angle",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, clock = ▸\"ntp\" }",
+            "no clock \"ntp\"",
+            "synchronised",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, ▸leads = \"in\" }",
+            "`leads` is for readers",
+            "role = \"reader\"",
+        ),
+        (
+            "▸x = { zone = \"quay-1\", role = \"radar\", line = \"broker\", topic = \"scans\" }",
+            "gives distance and bearing, and nothing says from where",
+            "positions = \"cartesian\"",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"radar\", line = \"broker\", topic = \"scans\", positions = ▸\"cartesien\" }",
+            "no kind of positions \"cartesien\"",
+            "did you mean `cartesian`?",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"radar\", line = \"broker\", topic = \"scans\", positions = \"cartesian\", ▸value = \"/a\" }",
+            "`value` does not go with frames",
+            "take it out",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"wind.speed\", line = \"broker\", topic = \"w\", ▸positions = \"polar\" }",
+            "`positions` is for frames",
+            "take it out",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"radar\", line = \"broker\", topic = \"scans\", positions = \"cartesian\", rates = { detection = 0.9, false_alarm = ▸300 } }",
+            "300 is not a share",
+            "up to 256",
+        ),
+        (
+            "x = { zone = \"quay-1\", role = \"presence.pir\", line = \"plc\", discrete = 1, rates = ▸{ detection = 0.9, false_alarm = 2 } }",
+            "not those of a sensor",
+            "false_alarm < detection",
+        ),
+        (
+            "x = { zone = \"quay-1\", ▸role = \"ais\", line = \"broker\", topic = \"ais\" }",
+            "vessels are heard over AIS",
+            "ais_udp",
+        ),
         // References to what is not there.
         (
             "x = { zone = ▸\"lane-4\", role = \"loop.exit\", line = \"plc\", discrete = 1 }",
@@ -335,6 +421,41 @@ fn a_fault_in_what_surrounds_the_sensors_is_said_at_its_line_and_column() {
             "is no lane and has no length",
             "kind = \"lane\"",
         ),
+        (
+            "[zones.x]\nname = \"x\"\nkind = \"quay\"\n▸direction = \"in\"",
+            "is no lane, turnstile or gangway and has no direction",
+            "mend `kind`",
+        ),
+        (
+            "[zones.x]\nname = \"x\"\nkind = \"gangway\"\n▸length = \"9 m\"",
+            "is no lane and has no length",
+            "take `length` out",
+        ),
+        (
+            "[zones.x]\nname = \"x\"\nkind = \"quay\"\noutline = ▸[[0, 0], [1, 1]]",
+            "2 corners make no outline",
+            "3 to 256 corners",
+        ),
+        (
+            "[zones.x]\nname = \"x\"\nkind = \"quay\"\noutline = [[0, 0], ▸[1, 1, 1], [5, 0]]",
+            "a corner is two numbers",
+            "[12.5, -3]",
+        ),
+        (
+            "[zones.x]\nname = \"x\"\nkind = \"quay\"\noutline = [[0, 0], ▸[nan, 1], [5, 0]]",
+            "NaN m is not in a site's grid",
+            "metres",
+        ),
+        (
+            "[zones.x]\nname = \"x\"\nkind = \"quay\"\noutline = [[0, 0], [9, 0], [9, 9], ▸[0, 0]]",
+            "names the same corner twice",
+            "joined to the first by itself",
+        ),
+        (
+            "[zones.x]\nname = \"x\"\nkind = \"quay\"\noutline = ▸[[0, 0], [0.01, 0], [0.01, 0.01]]",
+            "this outline encloses nothing",
+            "in metres",
+        ),
         ("[zones.x]\nname = \"x\"\nkind = \"lane\"\nlength = ▸\"900 m\"", "no lane is this long", "500 m"),
         (
             "[zones.x]\nname = \"x\"\nkind = \"lane\"\nmedia = ▸\"https://v/{cam}\"",
@@ -390,6 +511,19 @@ fn a_fault_in_what_surrounds_the_sensors_is_said_at_its_line_and_column() {
         ),
         ("[lines.x]\nhttp_listen = \"0.0.0.0:1\"\n▸certificate = \"/c.pem\"", "belong together", "key = "),
         ("[lines.x]\nnode_connect = ▸\"host\"", "does not say which port", "HOST:PORT"),
+        ("[lines.x]\nais_tcp = ▸\"host\"", "does not say which port", "HOST:PORT"),
+        ("[lines.x]\nframes_udp = ▸9000", "9000 is not an address", "\"0.0.0.0:9000\""),
+        (
+            "[lines.x]\nais_serial = \"/dev/ttyS7\"\n▸every = \"1 s\"",
+            "`every` does not go with ais_serial",
+            "take it out",
+        ),
+        ("[lines.x]\n▸ais_serial = \"/dev/ttyS2\"", "`lines.cabinet` uses this port already", "one line"),
+        (
+            "[lines.x]\nais_udp = \"0.0.0.0:10110\"\n[lines.y]\n▸frames_udp = \"0.0.0.0:10110\"",
+            "`lines.x` listens on 0.0.0.0:10110 already",
+            "another port",
+        ),
         // Nodes and references.
         ("[nodes.▸x]\nkey = \"credential:a\"", "cannot be called that", "number on the bus"),
         ("[nodes.▸9]", "`nodes.9` has no `key`", "64 hexadecimal digits"),
@@ -418,13 +552,30 @@ fn a_fault_in_what_surrounds_the_sensors_is_said_at_its_line_and_column() {
         ("[rules.tailgating]\nzones = ▸[]", "names no zone", "leave `zones` out"),
         ("[rules.tailgating]\nzones = ▸\"lane-3\"", "is not a list", "[\"lane-3\"]"),
         ("[rules.tailgating]\n▸grant_last = \"5 s\"", "has no key `grant_last`", "did you mean `grant_lasts`?"),
-        ("[rules.tailgating]\nsettle = ▸\"5 d\"", "out of range", "5s is usual"),
+        ("[rules.tailgating]\nsettle = ▸\"5 d\"", "out of range", "\"5 s\" is usual"),
         ("[rules.quay-presence]\ntell_at = ▸1.0", "nothing is impossible or certain", "0.9 is usual"),
         ("[rules.quay-presence]\n▸prior = 0.95", "without any evidence", "less than `tell_at`"),
         ("[rules.quay-presence]\nwindy = ▸\"14 kn\"", "is not a speed", "[kn_i]"),
         ("[rules.▸mooring-overload]\nmode = \"tell\"", "has no `breaking_load`", "800 kN"),
         ("[rules.mooring-overload]\nbreaking_load = ▸\"80 t\"", "is not a force", "kN, N"),
         ("[rules.weight-mismatch]\ntolerance = ▸\"1 kN\"", "is not a mass", "kg, t, g"),
+        ("[rules.unbooked]\nleast = ▸0", "nothing is impossible or certain", "0.5 is usual"),
+        ("[rules.dwell]\nlongest = ▸\"45 d\"", "45 d is out of range", "\"30 d\"; \"15 min\" is usual"),
+        ("[rules.dwell]\nclasses = [\"person\", ▸\"vessle\"]", "no kind of object \"vessle\"", "`vessel`"),
+        ("[rules.dwell]\nclasses = ▸[]", "names no kind of object", "leave `classes` out"),
+        ("[rules.small-craft]\nnearer_than = ▸\"10 km\"", "is not a length", "m, cm, mm"),
+        ("[rules.small-craft]\nnearer_than = ▸\"9000 m\"", "near a quay", "\"60 m\" is usual"),
+        ("[rules.pass-back]\nlost_read = ▸\"0 %\"", "nothing is impossible", "0.008 is usual"),
+        ("[rules.pass-back]\n▸lost_reads = 0.1", "has no key `lost_reads`", "did you mean `lost_read`?"),
+        ("[rules.impossible-travel]\nwalking = ▸\"20 m/s\"", "nobody walks like that", "2 m/s is usual"),
+        ("[rules.impossible-travel]\n▸driving = \"1 m/s\"", "driving would be slower than walking", "9 m/s"),
+        ("[rules.out-of-hours]\ngrace = ▸\"1 d\"", "24 h is out of range", "\"12 h\""),
+        ("[rules.first-time-zone]\nhistory = ▸\"60 d\"", "60 d is out of range", "\"35 d\""),
+        ("[rules.first-time-zone]\nleast_visits = ▸0", "no number of visits", "1 to 1000"),
+        ("[rules.denied-then-granted]\nwithin = ▸30", "30 has no unit", "\"30 ms\""),
+        ("[rules.sensor-drift]\ndecided_at = ▸0.5", "decided at once or never", "5 is usual"),
+        ("[rules.clock-step]\nat_least = ▸\"1 ms\"", "1 ms is out of range", "\"2 s\" is usual"),
+        ("[rules.▸sensor-blnd]", "no table `rules.sensor-blnd`", "did you mean `sensor-blind`?"),
         ("[rules.sensor-silent]\nperiods = ▸0", "no number of silent periods", "1 to 100"),
         // The gateway itself.
         ("[store]\nbudget = ▸\"4 Gb\"", "is not a size", "GiB"),
@@ -450,11 +601,65 @@ fn a_fault_in_the_site_itself_is_said_at_its_line_and_column() {
             "`site` has no key `ids`",
             "did you mean `id`?",
         ),
+        (
+            "locode = \"NLRTM\"\nid = \"gate-2\"\ntimezone = \"UTC\"\ngrid = ▸{ latitude = 51.9 }",
+            "`site.grid` has no `longitude`",
+            "degrees east",
+        ),
+        (
+            "locode = \"NLRTM\"\nid = \"gate-2\"\ntimezone = \"UTC\"\ngrid = { latitude = ▸519, longitude = 4.1 }",
+            "no port is at this latitude",
+            "-85 to 85",
+        ),
+        (
+            "locode = \"NLRTM\"\nid = \"gate-2\"\ntimezone = \"UTC\"\ngrid = { latitude = 51.9, longitude = 4.1, x_axis = ▸\"-20 deg\" }",
+            "no compass bearing",
+            "\"0 deg\" (north)",
+        ),
     ];
     let rest = SITE.split("[zones.lane-3]").nth(1).expect("zones");
     let good = "[sensors]\na = { zone = \"lane-3\", role = \"loop.exit\", line = \"plc\", discrete = 1 }\n";
     each_is_said_at_its_place(cases, of_site, |fault| placed(&format!("[site]\n{fault}\n[zones.lane-3]{rest}{good}")));
     assert!(of_site("").join("\n").contains("add [site] with locode, id and timezone"));
+}
+
+#[test]
+fn a_line_of_vessels_or_frames_has_one_sensor_of_the_right_role_and_a_grid() {
+    let lines = "[lines.vhf]\nais_udp = \"0.0.0.0:10110\"\n[lines.scans]\nframes_tcp = \"10.20.3.9:7000\"\n[sensors]\n";
+    let hear = "hear = { zone = \"quay-1\", role = \"ais\", line = \"vhf\" }\n";
+    let grid = "grid = { latitude = 51.95, longitude = 4.05 }\n[zones.lane-3]";
+    let with_grid = SITE.replace("[zones.lane-3]", grid);
+    let scans = "see = { zone = \"quay-1\", role = \"radar\", line = \"scans\", positions = \"cartesian\" }\n";
+    for (file, what, help) in [
+        (format!("{SITE}{lines}{}", hear.replace("role", "▸role")), "the site has no grid there", "add grid ="),
+        (
+            format!("{with_grid}{lines}{hear}{}", hear.replace("hear", "next").replace("line", "▸line")),
+            "line `vhf` is read by `hear` already",
+            "a line of its own",
+        ),
+        (
+            format!("{with_grid}{lines}{scans}{}", scans.replace("see", "too").replace("line", "▸line")),
+            "line `scans` is read by `see` already",
+            "a line of its own",
+        ),
+        (
+            format!("{with_grid}{lines}{}", hear.replace("role = \"ais\"", "▸role = \"wind.speed\"")),
+            "an AIS receiver gives a vessel, and this role needs a measure",
+            "mend the role",
+        ),
+        (
+            format!("{with_grid}{lines}{}", scans.replace("role = \"radar\"", "▸role = \"ais\"")),
+            "a line of frames gives a frame, and this role needs a vessel",
+            "mend the role",
+        ),
+        (
+            format!("{with_grid}{lines}{}", hear.replace(" }", ", ▸topic = \"t\" }")),
+            "`topic` does not go with line `vhf`, which is an AIS receiver",
+            "an MQTT broker",
+        ),
+    ] {
+        each_is_said_at_its_place(&[(file.leak(), what, help)], of_site, placed);
+    }
 }
 
 /// A sharing file with one good recipient and markings, and then the fault.

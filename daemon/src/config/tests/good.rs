@@ -5,12 +5,16 @@ use crate::{
     config::{SharingFile, SiteFile, check, load_sharing, load_site, sharing_schema, site_schema, wire},
     upstreams,
 };
-use quaywatch_drivers::{camera::frigate, json, modbus, mqtt, webhook};
+use quaywatch_drivers::{camera::frigate, json, modbus, mqtt, streamed::Carrier, webhook};
 use quaywatch_schemas::{
     FieldClass,
     marking::Tlp,
+    observation::ObjectClass,
     policy::{Confirm, Treatment},
-    site::{Direction, Role, ZoneKind, rules::Mode},
+    site::{
+        Clock, Direction, Grid, Mount, Role, View, ZoneKind,
+        rules::{self, Mode, Rule},
+    },
 };
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -273,6 +277,153 @@ topic = "rosters"
     assert!(matches!(points[0].place, modbus::Place::Register { format: modbus::Format::Bit(3), .. }));
     assert_eq!(site.site.sensors["quiet"].silent_after, None);
     assert_eq!(site.site.sensors["load"].unit.as_ref().unwrap().as_str(), "m/s2", "the firmware's own unit");
+}
+
+/// A quay with everything that has a place.
+const PLACES: &str = r#"
+[site]
+locode = "NLRTM"
+id = "quay-1"
+timezone = "Europe/Amsterdam"
+grid = { latitude = 51.95, longitude = 4.05, x_axis = "30 deg" }
+[zones.apron]
+name = "Apron"
+kind = "quay"
+closed = "always"
+outline = [[0, 0], [200, 0], ["200 m", 25.5], [0, 25]]
+[zones.basin]
+name = "Basin"
+kind = "waterside"
+outline = [[0, -60], [200, -60], [200, 0], [0, 0]]
+[zones.door]
+name = "Crew turnstile"
+kind = "turnstile"
+direction = "in"
+[zones.plank]
+name = "Gangway"
+kind = "gangway"
+[lines.vhf]
+ais_serial = "/dev/ttyS4"
+[lines.feed]
+ais_tcp = "Ais.lan:10110"
+[lines.scans]
+frames_udp = "10.20.3.1:9000"
+[lines.lidar]
+frames_tcp = "10.20.3.9:9000"
+[lines.broker]
+mqtt = "mqtts://10.20.3.2"
+[lines.hooks]
+http_listen = "10.20.3.1:8443"
+[sensors]
+radar  = { zone = "basin", role = "radar", line = "scans", mount = { x = 100, y = "-2 m", facing = "-90 deg" }, view = { range = "110 m", half_angle = "50 deg" }, clock = "synchronised" }
+lidar  = { zone = "apron", role = "radar", line = "lidar", positions = "cartesian", rates = { detection = 0.95, false_alarm = 2.5 } }
+eye    = { zone = "apron", role = "position.camera", line = "broker", topic = "eye/frames", mount = { x = 5, y = 5 }, view = [[0, 0], [40, 0], [40, 25]] }
+tower  = { zone = "apron", role = "presence.camera", line = "hooks", token = "credential:a", kind = "frame", silent_after = "never" }
+vhf    = { zone = "basin", role = "ais", line = "vhf" }
+feed   = { zone = "basin", role = "ais", line = "feed" }
+badge  = { zone = "door", role = "reader", line = "broker", topic = "door/badge", mount = { x = 7, y = 30 } }
+crew   = { zone = "plank", role = "reader", line = "broker", topic = "plank/badge", leads = "both" }
+people = { zone = "plank", role = "people.count", line = "broker", topic = "plank/count" }
+[rules.dwell]
+zones = ["apron"]
+longest = "20 min"
+classes = ["person", "vessel"]
+[rules.small-craft]
+nearer_than = "35 m"
+[rules.pass-back]
+mode = "tell"
+[rules.impossible-travel]
+driving = "30 km/h"
+[rules.first-time-zone]
+history = "28 d"
+"#;
+
+#[test]
+fn what_has_a_place_is_where_the_file_says() {
+    let file = site(PLACES).unwrap_or_else(|problems| panic!("{problems}"));
+    let site = &file.site;
+    assert_eq!(site.grid, Some(Grid { latitude: 51.95, longitude: 4.05, x_axis_deg: 30.0 }));
+    assert_eq!(site.zones["apron"].outline, [(0.0, 0.0), (200.0, 0.0), (200.0, 25.5), (0.0, 25.0)]);
+    assert!(site.zones["door"].outline.is_empty());
+    assert_eq!((site.zones["door"].kind, site.zones["door"].direction), (ZoneKind::Turnstile, Some(Direction::In)));
+    let radar = &site.sensors["radar"];
+    assert_eq!(radar.mount, Some(Mount { x: 100.0, y: -2.0, facing_deg: -90.0 }));
+    assert_eq!(radar.view, Some(View::Sector { range_m: 110.0, half_angle_deg: 50.0 }));
+    assert_eq!((radar.clock, radar.silent_after), (Clock::Synchronised, Some(Duration::from_secs(10))));
+    assert_eq!(site.sensors["lidar"].rates.false_alarm, 2.5, "false detections a scan");
+    assert_eq!((site.sensors["lidar"].mount, site.sensors["lidar"].clock), (None, Clock::Free));
+    assert_eq!(site.sensors["eye"].view, Some(View::Polygon(vec![(0.0, 0.0), (40.0, 0.0), (40.0, 25.0)])));
+    assert_eq!(site.sensors["tower"].silent_after, None);
+    assert_eq!(site.sensors["vhf"].silent_after, Some(Duration::from_secs(600)));
+    // A reader leads where its turnstile leads, unless it says otherwise.
+    assert_eq!(site.sensors["badge"].leads, Some(Direction::In));
+    assert_eq!((site.sensors["crew"].leads, site.sensors["people"].leads), (Some(Direction::Both), None));
+
+    let sharing = sharing(&STYLE_SHARING.replace("lane-3", "apron"), &file).unwrap_or_else(|p| panic!("{p}"));
+    let wiring = wire(&file, &sharing, secrets(&["a"]).path()).unwrap_or_else(|problems| panic!("{problems}"));
+    let Carrier::Serial(port) = &wiring.ais["vhf"].carrier else { panic!("a serial port") };
+    assert_eq!((port.baud, port.data_bits, port.stop_bits), (38_400, 8, 1));
+    assert_eq!(wiring.ais["feed"].carrier, Carrier::Tcp { host: "ais.lan".into(), port: 10_110 });
+    assert_eq!(wiring.ais["feed"].sensor.as_str(), "feed");
+    assert_eq!(wiring.frames["scans"].carrier, Carrier::Udp("10.20.3.1:9000".parse().unwrap()));
+    assert!(wiring.frames["scans"].source.polar && !wiring.frames["lidar"].source.polar);
+    let frames = |subscription: &&mqtt::Subscription| matches!(subscription.gives, mqtt::Gives::Frames(_));
+    assert_eq!(wiring.mqtt["broker"].subscriptions.iter().filter(frames).count(), 1);
+    assert!(matches!(&wiring.webhooks["hooks"].hooks[0].gives, webhook::Gives::Frames(source) if source.polar));
+}
+
+#[test]
+fn every_rule_has_a_table_with_the_settings_and_defaults_of_its_kind() {
+    let rules = site(PLACES).unwrap_or_else(|problems| panic!("{problems}")).site.rules;
+    let dwell = rules.dwell.unwrap();
+    assert_eq!((dwell.mode, dwell.zones.len()), (Mode::Observe, 1));
+    assert_eq!(dwell.settings.longest, Duration::from_secs(1200));
+    assert_eq!(dwell.settings.classes, [ObjectClass::Person, ObjectClass::Vessel]);
+    let small = rules.small_craft.unwrap().settings;
+    assert_eq!((small.nearer_than_m, small.answer_within), (35.0, Duration::from_secs(180)));
+    assert_eq!(rules.pass_back, Some(Rule::everywhere(Mode::Tell)));
+    let travel = rules.impossible_travel.unwrap().settings;
+    assert!((travel.driving - 30.0 / 3.6).abs() < 1e-9 && travel.walking == 2.0);
+    assert_eq!(rules.first_time_zone.unwrap().settings.history, Duration::from_secs(28 * 86_400));
+    assert!(rules.unbooked.is_none() && rules.sensor_conflict.is_none());
+
+    // An empty table is the rule with its defaults, and `check` finds it by its name.
+    let schema = site_schema();
+    let tables = schema.pointer("/$defs/RulesDocument/properties").and_then(|tables| tables.as_object()).unwrap();
+    let names: Vec<&str> = tables.keys().map(String::as_str).filter(|name| *name != "mooring-overload").collect();
+    let settings = serde_json::to_value(rules::Rules::default()).unwrap();
+    assert_eq!(tables.len(), settings.as_object().unwrap().len(), "a table for each rule of the engine");
+    let all: String = names.iter().map(|name| format!("[rules.{name}]\n")).collect();
+    let before = PLACES.split("[rules.dwell]").next().unwrap();
+    let file = site(&format!("{before}{all}")).unwrap_or_else(|problems| panic!("{problems}"));
+    let written = serde_json::to_value(&file.site.rules).unwrap();
+    for name in names {
+        let said = &written[name.replace('-', "_")];
+        assert!(said["zones"].as_array().is_some_and(Vec::is_empty), "{name}: {said}");
+    }
+}
+
+#[test]
+fn places_validate_against_the_published_schema_and_slips_do_not() {
+    let validator = jsonschema::validator_for(&site_schema()).unwrap();
+    let value = |text: &str| toml::from_str::<serde_json::Value>(text).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(&value(PLACES)).map(|error| format!("{} {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    for (from, to) in [
+        ("latitude = 51.95, ", ""),
+        ("[0, 25]]", "[0]]"),
+        ("[40, 25]]", "[40]]"),
+        ("half_angle", "halfangle"),
+        ("\"synchronised\"", "\"ntp\""),
+        ("leads = \"both\"", "leads = \"up\""),
+        ("\"vessel\"]", "\"vessle\"]"),
+        ("nearer_than = \"35 m\"", "nearer_than = 35"),
+        ("kind = \"gangway\"", "kind = \"gang\""),
+    ] {
+        assert!(PLACES.contains(from), "{from}");
+        assert!(!validator.is_valid(&value(&PLACES.replace(from, to))), "{from} -> {to}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use quaywatch_schemas::{
     DomainId, FieldClass, GroupId, LineId, OrganisationId, PatternId, Purpose, SensorId, SiteId, ZoneId,
     marking::Tlp,
     policy::{Confirm, KindPattern, Treatment},
-    site::{Direction, Role, Status, ZoneKind, patterns::FAMILY, rules::Mode},
+    site::{Clock, Direction, Role, Status, ZoneKind, patterns::FAMILY, rules::Mode},
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -222,6 +222,7 @@ vocabularies! {
     Role, "role", "a role such as \"loop.exit\"";
     ZoneKind, "kind of zone", "a kind of zone such as \"lane\"";
     Direction, "direction", "a direction such as \"in\"";
+    Clock, "clock", "a clock, \"free\" or \"synchronised\"";
     Status, "status", "a status such as \"actual\"";
     Mode, "mode", "a mode, \"observe\" or \"tell\"";
     Tlp, "TLP marking", "a TLP 2.0 marking such as \"AMBER\"";

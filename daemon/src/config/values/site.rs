@@ -57,6 +57,29 @@ pub(in crate::config) enum ReadingKind {
     Credential,
     People,
     Health,
+    Frame,
+    Vessel,
+}
+
+/// What a detected thing is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Seeable {
+    Person,
+    Vehicle,
+    Vessel,
+    Animal,
+    Other,
+}
+
+/// In which terms a source of detections says where they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Positions {
+    /// Distance and bearing from its mount, or places in the site's grid.
+    Polar,
+    /// Places in the site's grid only.
+    Cartesian,
 }
 
 /// How a number is stored in registers.
@@ -130,6 +153,18 @@ pub(in crate::config) enum ClassWord {
     Other,
 }
 
+/// What is followed: of a class, or anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum TrackWord {
+    Any,
+    Person,
+    Vehicle,
+    Vessel,
+    Animal,
+    Other,
+}
+
 /// A value with its unit, in the base unit of what it measures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::config) struct Amount {
@@ -165,12 +200,15 @@ macro_rules! vocabularies {
 
 vocabularies! {
     ReadingKind, "kind of reading", "a kind of reading such as \"contact\"";
+    Seeable, "kind of object", "a kind of object such as \"person\"";
+    Positions, "kind of positions", "a kind of positions, \"polar\" or \"cartesian\"";
     NumberType, "number type", "a number type such as \"u16\"";
     WordOrder, "byte order", "a byte order such as \"CDAB\"";
     TimeNotation, "time format", "a time format such as \"unix-seconds\"";
     SessionName, "session", "a session, \"alarm\" or \"routine\"";
     FactKind, "kind of reference", "a kind of reference such as \"booking\"";
     SaysWord, "such word", "what is said, such as \"on\"";
+    TrackWord, "class to follow", "a class to follow such as \"person\", or \"any\"";
     ClassWord, "class", "a class such as \"person\"";
     Key, "key", "a key such as \"zone\" or \"plate\"";
     Skip, "way to skip", "\"past_last\" or \"to_next\"";
@@ -190,6 +228,20 @@ impl ReadingKind {
             Self::Credential => "credential",
             Self::People => "people",
             Self::Health => "health",
+            Self::Frame => "frame",
+            Self::Vessel => "vessel",
+        }
+    }
+}
+
+impl From<Seeable> for ObjectClass {
+    fn from(seen: Seeable) -> Self {
+        match seen {
+            Seeable::Person => Self::Person,
+            Seeable::Vehicle => Self::Vehicle,
+            Seeable::Vessel => Self::Vessel,
+            Seeable::Animal => Self::Animal,
+            Seeable::Other => Self::Other,
         }
     }
 }
@@ -271,11 +323,25 @@ impl From<ClassWord> for ObjectClass {
     }
 }
 
+impl TrackWord {
+    pub(in crate::config) fn class(self) -> Option<ObjectClass> {
+        match self {
+            Self::Any => None,
+            Self::Person => Some(ObjectClass::Person),
+            Self::Vehicle => Some(ObjectClass::Vehicle),
+            Self::Vessel => Some(ObjectClass::Vessel),
+            Self::Animal => Some(ObjectClass::Animal),
+            Self::Other => Some(ObjectClass::Other),
+        }
+    }
+}
+
 impl Value for Amount {
     const EXPECTED: &'static str = "a value with its unit such as \"14 m/s\" or \"30 t\"";
 
     fn text(text: &str) -> Result<Self, Fault> {
-        let fault = || not::<Self>(text, "write the number, a blank and its unit (UCUM): kg, t, kN, m, m/s, Cel, %, 1, …");
+        let fault =
+            || not::<Self>(text, "write the number, a blank and its unit (UCUM): kg, t, kN, m, m/s, Cel, %, 1, …");
         let (number, unit) = amount(text).ok_or_else(fault)?;
         let unit = Unit::new(unit).map_err(|_| fault())?;
         Ok(Self { value: unit.to_base(number), quantity: unit.quantity() })

@@ -31,6 +31,8 @@ pub(super) fn all(parts: &Parts) -> Vec<Refused> {
 
 struct Judge(Vec<Refused>);
 
+/// Metres that are still near anything.
+const FARTHEST: f64 = 1000.0;
 /// Words that are never said of anybody.
 const ACCUSING: [&str; 2] = ["suspect", "intruder"];
 
@@ -42,7 +44,12 @@ impl Judge {
     fn size(&mut self, parts: &Parts) {
         let steps = parts.steps.len();
         if steps > MOST_STEPS {
-            self.refuse(At::Pattern, "seq", format!("{steps} steps are too many"), "write 16 at most; make two patterns of it");
+            self.refuse(
+                At::Pattern,
+                "seq",
+                format!("{steps} steps are too many"),
+                "write 16 at most; make two patterns of it",
+            );
         }
         if parts.expect.len() > MOST_EXPECTED {
             self.refuse(At::Pattern, "expect", "these are too many expectations", "write 8 at most");
@@ -102,8 +109,35 @@ impl Judge {
                 }
             }
             (Source::Situation(_), _) => {
-                self.refuse(at, "is", never, "a situation is said or it is not: leave `is` out, write min_p if you like");
+                self.refuse(
+                    at,
+                    "is",
+                    never,
+                    "a situation is said or it is not: leave `is` out, write min_p if you like",
+                );
             }
+            (Source::Track { near, .. }, Says::Inside | Says::Near(_)) => {
+                match says {
+                    Says::Near(metres) if !(metres > 0.0 && metres <= FARTHEST) => {
+                        self.refuse(at, "nearer", "nothing is near at this distance", "write \"1 m\" to \"1000 m\"");
+                    }
+                    Says::Inside if near.is_some() => {
+                        self.refuse(at, "nearer", "this does not say how near", "add nearer = \"10 m\"");
+                    }
+                    Says::Near(_) if near.is_none() => {
+                        let help = "add near_zone = \"quay-1\" or near_track = \"person\"";
+                        self.refuse(at, "nearer", "this does not say near to what", help);
+                    }
+                    _ => {}
+                }
+                if !matches!(key, Key::Zone | Key::Object) {
+                    self.refuse(at, "track", "what is followed has no such key", "write key = \"zone\" or \"object\"");
+                }
+            }
+            (Source::Track { .. }, _) => {
+                self.refuse(at, "is", never, "what is followed is in the zone, or near something: leave `is` out");
+            }
+            (_, Says::Inside | Says::Near(_)) => self.refuse(at, "nearer", never, "only a `track` has a place"),
             (_, Says::Said { .. }) => self.refuse(at, "min_p", never, "only a `situation` has a probability"),
             (Source::Role { role, .. }, says) if !says.fits(*role) => {
                 self.refuse(at, "is", never, "a sensor of this role never says that");
@@ -128,16 +162,22 @@ impl Judge {
             }
             _ => {}
         }
-        let reads_plates = !matches!(on, Source::Role { role, .. } if !matches!(role, Role::PlateFront | Role::PlateRear));
+        let reads_plates =
+            !matches!(on, Source::Role { role, .. } if !matches!(role, Role::PlateFront | Role::PlateRear));
         match key {
             Key::Plate if !(says == Says::Read && reads_plates) => {
-                self.refuse(at, "is", "this does not tell which plate it was", "leave `key` out, or look at plates only");
+                self.refuse(
+                    at,
+                    "is",
+                    "this does not tell which plate it was",
+                    "leave `key` out, or look at plates only",
+                );
             }
             Key::Credential if !says.tells_credential() => {
                 let help = "leave `key` out, or look at credentials only";
                 self.refuse(at, "is", "this does not tell whose credential it was", help);
             }
-            Key::Object if !matches!(says, Says::Seen(_) | Says::Read) => {
+            Key::Object if !matches!(says, Says::Seen(_) | Says::Read | Says::Inside | Says::Near(_)) => {
                 let help = "leave `key` out, or look at what is seen or read only";
                 self.refuse(at, "is", "this does not tell which thing it was", help);
             }
@@ -164,7 +204,12 @@ impl Judge {
                 self.refuse(at, "booked", "only plates are booked", "take `booked` out, or look at plates");
             }
             Some(Compare::OnDuty(_)) if !step.says.tells_credential() => {
-                self.refuse(at, "on_duty", "only credentials are on a roster", "take `on_duty` out, or look at credentials");
+                self.refuse(
+                    at,
+                    "on_duty",
+                    "only credentials are on a roster",
+                    "take `on_duty` out, or look at credentials",
+                );
             }
             _ => {}
         }
@@ -186,7 +231,12 @@ impl Judge {
             let at = At::Step(place);
             if step.absent && place < last && !steps.iter().take(place).any(|before| !before.absent) {
                 let what = "there is nothing before this absence, so it lies between nothing";
-                self.refuse(at, "absent", what, "put the step it follows before it; or write it under `expect` with before = …");
+                self.refuse(
+                    at,
+                    "absent",
+                    what,
+                    "put the step it follows before it; or write it under `expect` with before = …",
+                );
             }
             if step.absent && place > last && step.within.is_none() {
                 let what = "this absence is never decided: it has no end";
@@ -197,7 +247,8 @@ impl Judge {
                 let what = "the step after this absence is what must not be seen: this can never be true";
                 self.refuse(at, "absent", what, "take one of them out");
             }
-            if !step.absent && place == last && step.most.is_some_and(|most| most > step.least) && step.within.is_none() {
+            if !step.absent && place == last && step.most.is_some_and(|most| most > step.least) && step.within.is_none()
+            {
                 let what = "this count is never decided: more may come for ever";
                 self.refuse(at, "within", what, "write in how much time it is counted: within = \"10 min\"");
             }
@@ -207,7 +258,12 @@ impl Judge {
     fn of(&mut self, steps: &[Step], least: u8, independent: bool) {
         let required = steps.iter().filter(|step| !step.absent).count();
         if required == 0 {
-            return self.refuse(At::Pattern, "of", "nothing must be seen, so it never begins", "add a step that is seen");
+            return self.refuse(
+                At::Pattern,
+                "of",
+                "nothing must be seen, so it never begins",
+                "add a step that is seen",
+            );
         }
         if least == 0 || (!independent && usize::from(least) > required) {
             let what = format!("{least} of {required} can never be true");
@@ -371,10 +427,7 @@ mod tests {
         assert_eq!(refused(|parts| parts.emit.prior = 0.6), [(At::Emit, "prior")]);
         assert_eq!(refused(|parts| parts.emit.headline = "an Intruder came".into()), [(At::Emit, "headline")]);
         assert_eq!(refused(|parts| parts.steps[0].weight = Some(f64::NAN)), [(At::Step(0), "weight")]);
-        assert_eq!(
-            refused(|parts| parts.shape = Shape::Of { least: 3, independent: false }),
-            [(At::Pattern, "least")]
-        );
+        assert_eq!(refused(|parts| parts.shape = Shape::Of { least: 3, independent: false }), [(At::Pattern, "least")]);
         let above = Says::Above { limit: 1.0, clear: 2.0 };
         assert_eq!(refused(|parts| parts.steps[1] = step(Role::WindSpeed, above)), [(At::Step(1), "clear")]);
         let same = Step { absent: true, ..step(Role::LoopExit, Says::On) };

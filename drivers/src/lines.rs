@@ -1,11 +1,8 @@
 //! Lines out of a stream of bytes.
 
-/// Longer than any indicator's line; ticket printers have 80 columns.
-pub(super) const LONGEST_LINE: usize = 512;
-
 /// One thing that came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// A whole line without its end.
     Line(Vec<u8>),
     /// A line that was longer than it may be, and how long it was.
@@ -13,8 +10,9 @@ pub(super) enum Piece {
 }
 
 /// Splits a stream at CR, LF or both; empty lines are nothing. Holds one line at most.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
+#[derive(Debug)]
+pub(crate) struct Lines {
+    longest: usize,
     line: Vec<u8>,
     /// How long the present line is, kept or not.
     length: usize,
@@ -23,20 +21,25 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Lines of at most so many bytes.
+    pub(crate) fn at_most(longest: usize) -> Self {
+        Self { longest, line: Vec::new(), length: 0, partial: false }
+    }
+
     /// What comes until the next end of a line is not read.
-    pub(super) fn skip_to_next(&mut self) {
+    pub(crate) fn skip_to_next(&mut self) {
         self.partial = true;
     }
 
     /// Takes bytes in; gives the lines that ended in them.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for &byte in bytes {
             if matches!(byte, b'\r' | b'\n') {
                 pieces.extend(self.end());
             } else {
                 self.length += 1;
-                if self.line.len() < LONGEST_LINE {
+                if self.line.len() < self.longest {
                     self.line.push(byte);
                 }
             }
@@ -44,14 +47,15 @@ impl Lines {
         pieces
     }
 
-    fn end(&mut self) -> Option<Piece> {
+    /// Nothing more comes of the present line.
+    pub(crate) fn end(&mut self) -> Option<Piece> {
         let line = std::mem::take(&mut self.line);
         let length = std::mem::take(&mut self.length);
         let partial = std::mem::take(&mut self.partial);
         match length {
             _ if partial => None,
             0 => None,
-            length if length > LONGEST_LINE => Some(Piece::TooLong(length)),
+            length if length > self.longest => Some(Piece::TooLong(length)),
             _ => Some(Piece::Line(line)),
         }
     }
@@ -68,7 +72,7 @@ mod tests {
 
     #[test]
     fn lines_end_in_every_usual_way_and_a_long_one_is_dropped_whole() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::at_most(512);
         assert_eq!(lines.push(b"a\r\nb\rc\n\n\rd"), [line("a"), line("b"), line("c")]);
         assert_eq!(lines.push(b"e\n"), [line("de")]);
         assert_eq!(lines.push(&[b'x'; 4000]), []);
@@ -77,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_was_under_way_is_left_out() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::at_most(512);
         lines.skip_to_next();
         assert_eq!(lines.push(b"50 kg\r\n1250 kg\r\n"), [line("1250 kg")]);
     }
@@ -85,9 +89,9 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_not_matter_how_the_bytes_arrive(text in "[a-c\r\n]{0,60}", cut in 0usize..60) {
-            let whole = Lines::default().push(text.as_bytes());
+            let whole = Lines::at_most(512).push(text.as_bytes());
             let (first, second) = text.as_bytes().split_at(cut.min(text.len()));
-            let mut lines = Lines::default();
+            let mut lines = Lines::at_most(512);
             let mut parts = lines.push(first);
             parts.extend(lines.push(second));
             prop_assert_eq!(whole, parts);
