@@ -320,7 +320,7 @@ fn adopted_rates_and_calibration_hold_from_their_place_in_the_log() {
             .zip(1..)
             .map(|(record, position)| Stamped { stamp: script::stamp(position as f64, position, START), record });
         let records: Vec<Stamped> = records.collect();
-        let mut one = Engine::new(engine::KEY);
+        let mut one = engine::new_engine();
         let said: Vec<_> = records.iter().flat_map(|record| one.observe(record)).collect();
         said.iter().for_each(engine::check);
         let end = records.last().unwrap().stamp;

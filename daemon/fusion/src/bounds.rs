@@ -66,6 +66,8 @@ pub const KEYS_PER_PATTERN: usize = 256;
 pub const HITS_OF_ANY: usize = 64;
 /// What was seen of expected and forbidden things, for each key of a pattern. The oldest goes.
 pub const SOFT_PER_KEY: usize = 64;
+/// Things that one pattern follows in one zone. Beyond it those that came first are followed.
+pub const TRACKS_PER_PATTERN: usize = 64;
 /// Situations that one pattern remembers to have counted. The oldest goes.
 pub const SAID_REMEMBERED: usize = 64;
 /// Steps that one pattern's automata may take for one record. Origin: a step takes some 20 ns, and 1,000 patterns that all

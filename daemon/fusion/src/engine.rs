@@ -365,6 +365,8 @@ impl Engine {
             let Some((around, zones)) = self.split() else { return };
             around.let_work(zones, (zone, woken), stamp, out, |machine, here| machine.rule_mut().seen(&seen, here));
             self.ask_again(zone, woken, stamp.gateway);
+            let patterns = self.memory.patterns.note_track(&self.compiled, zone, event, stamp);
+            self.let_patterns_work(&patterns, stamp, out);
         }
     }
 
@@ -662,9 +664,7 @@ impl Engine {
         let patience = self.patience();
         let memory = &mut self.memory;
         let Some(site) = &memory.site else { return };
-        let Some(zone_memory) = memory.zones.get_mut(zone as usize) else {
-            return;
-        };
+        let Some(zone_memory) = memory.zones.get_mut(zone as usize) else { return };
         let look = Look { now, site, sensors: Sensors { memories: &memory.sensors, index: &self.index, zone } };
         let ZoneMemory { lane, passages, machines, asked, .. } = zone_memory;
         let mut ask = |who: u16, wanted: Option<GatewayTime>| {

@@ -17,6 +17,7 @@ pub use says::Says;
 use super::{Role, rules::Mode};
 use crate::{
     names::{PatternId, SensorId, ZoneId},
+    observation::ObjectClass,
     situation::{Severity, Urgency},
 };
 use alloc::{format, string::String, vec::Vec};
@@ -159,6 +160,22 @@ pub enum Source {
     Sensor(SensorId),
     /// What the gateway said of the zone: a kind, or a family of kinds with a `*` at its end.
     Situation(String),
+    /// What is followed in the zone by its position.
+    Track {
+        /// Only of this class; of any if not given.
+        class: Option<ObjectClass>,
+        /// What it is near to; then [`Says::Near`] says how near.
+        near: Option<NearTo>,
+    },
+}
+
+/// What something is near to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NearTo {
+    /// The outline of a zone, from outside or inside.
+    Zone(ZoneId),
+    /// Something else that is followed in the same zone: of a class, or anything.
+    Track(Option<ObjectClass>),
 }
 
 /// What a system of record must say.

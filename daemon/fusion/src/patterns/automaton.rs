@@ -48,6 +48,8 @@ pub(super) struct Hit {
     pub(super) since: WallTime,
     pub(super) times: u16,
     pub(super) sensor: SensorId,
+    /// Which thing it is, if the gateway follows it: several sensors may show one thing.
+    pub(super) thing: Option<u64>,
     /// What it fails together with, by its place in the site's list.
     pub(super) domain: u16,
     pub(super) positions: Vec<Position>,
@@ -156,7 +158,7 @@ impl Plan {
     /// Whether what a slot waits for lasts, and the situation with it.
     pub(super) fn holds(&self, slot: u8) -> bool {
         let Some(step) = self.pattern.steps.get(usize::from(slot)) else { return false };
-        let level = matches!(step.says, Says::Above { .. } | Says::Below { .. });
+        let level = matches!(step.says, Says::Above { .. } | Says::Below { .. } | Says::Inside | Says::Near(_));
         !step.absent && (step.lasts.is_some() || level)
     }
 
@@ -229,7 +231,7 @@ impl Runs {
             self.go_on(plan, moving, count, &mut out);
             self.forbid(plan, count);
             self.decide(plan, due, count, &mut out);
-            self.partials.retain(|partial| plan.expires(partial) > due);
+            self.partials.retain_mut(|partial| plan.expires(partial) > due || partial.slides_on(plan, due));
             let ready = self.waiting.iter().position(|(at, _)| *at <= due);
             if let Some(ready) = ready {
                 let (_, matched) = self.waiting.remove(ready);
@@ -278,7 +280,7 @@ impl Runs {
     }
 
     fn begin_to_hold(&mut self, plan: &Plan, hit: Hit, moving: &mut Vec<Hit>) {
-        if self.holds.iter().any(|hold| hold.hit.slot == hit.slot && hold.hit.sensor == hit.sensor) {
+        if self.holds.iter().any(|hold| same_thing(&hold.hit, &hit)) {
             return;
         }
         let at_once = plan.pattern.steps.get(usize::from(hit.slot)).is_some_and(|step| step.lasts.is_none());
@@ -290,7 +292,7 @@ impl Runs {
 
     /// A state is over.
     fn release(&mut self, plan: &Plan, hit: &Hit, out: &mut Vec<Outcome>) {
-        let ends = |hold: &Hold| hold.hit.slot == hit.slot && hold.hit.sensor == hit.sensor;
+        let ends = |hold: &Hold| same_thing(&hold.hit, hit);
         let was_done = self.holds.iter().any(|hold| ends(hold) && hold.done);
         self.holds.retain(|hold| !ends(hold));
         let still = self.holds.iter().any(|hold| hold.hit.slot == hit.slot && hold.done);
@@ -489,6 +491,15 @@ impl Runs {
 }
 
 impl Partial {
+    /// A first step that is counted loses what is too long ago, and goes on with the rest.
+    fn slides_on(&mut self, plan: &Plan, due: WallTime) -> bool {
+        let Some(step) = plan.step(0).filter(|step| self.state == 0 && self.count < step.least) else { return false };
+        let within = plan.within(step);
+        self.hits.retain(|hit| hit.at.after(within) > due);
+        self.count = self.hits.iter().fold(0, |sum, hit| sum.saturating_add(hit.times));
+        !self.hits.is_empty()
+    }
+
     /// What came so long before the newest that it does not count with it is let go.
     fn slide(&mut self, within: Duration, now: WallTime, least: u16) {
         if least > 1 {
@@ -534,6 +545,12 @@ impl Plan {
             }
         }
     }
+}
+
+/// Whether two hits are of one state of one thing.
+fn same_thing(one: &Hit, other: &Hit) -> bool {
+    let same = if one.thing.is_some() { one.thing == other.thing } else { one.sensor == other.sensor };
+    one.slot == other.slot && same
 }
 
 /// Whether two hits are of one event.

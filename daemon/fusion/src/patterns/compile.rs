@@ -5,6 +5,7 @@ use super::automaton::{FIRST_EXPECT, Plan};
 use crate::{
     guard::{BadGuard, Guard, Guards},
     index::Index,
+    tracks::geometry::Polygon,
 };
 use alloc::{
     boxed::Box,
@@ -15,10 +16,11 @@ use alloc::{
 };
 use quaywatch_schemas::{
     DomainId, PatternId, SensorId, Site, ZoneId,
+    observation::ObjectClass,
     policy::KindPattern,
     site::{
         Pattern,
-        patterns::{Says, Shape, Source},
+        patterns::{NearTo, Says, Shape, Source},
     },
 };
 
@@ -32,6 +34,8 @@ pub(crate) struct Compiled {
     pub(super) by_sensor: Vec<Vec<(u32, u16)>>,
     /// By sensor: the number of its failure domain.
     pub(super) domains: Vec<u16>,
+    /// By zone: the places that hear what is followed there.
+    pub(super) following: Vec<Vec<u32>>,
     /// By zone: the places that hear what the gateway says there.
     pub(super) by_zone: Vec<Vec<u32>>,
 }
@@ -54,6 +58,21 @@ pub(super) struct Where {
     pub(super) sensors: Vec<Heard>,
     /// Slots that hear what the gateway says, and of which kinds.
     pub(super) said: Vec<(u8, KindPattern)>,
+    /// Slots that hear what is followed.
+    pub(super) tracks: Vec<Watched>,
+}
+
+/// What one slot waits for of what is followed.
+pub(super) struct Watched {
+    pub(super) slot: u8,
+    pub(super) class: Option<ObjectClass>,
+    pub(super) near: Option<Near>,
+}
+
+/// What something is near to.
+pub(super) enum Near {
+    Zone(Polygon),
+    Track(Option<ObjectClass>),
 }
 
 /// A sensor of a place.
@@ -73,6 +92,7 @@ impl Compiled {
         let mut compiled = Self {
             by_sensor: site.sensors.keys().map(|_| Vec::new()).collect(),
             by_zone: site.zones.keys().map(|_| Vec::new()).collect(),
+            following: site.zones.keys().map(|_| Vec::new()).collect(),
             domains: site.sensors.values().map(|sensor| number_of(&sensor.domain)).collect(),
             ..Self::default()
         };
@@ -97,10 +117,23 @@ impl Compiled {
         let Some(zone_id) = index.zone_name(zone) else { return };
         let place = self.places.len() as u32;
         let mut slots: BTreeMap<&SensorId, u32> = BTreeMap::new();
-        let mut said = Vec::new();
+        let (mut said, mut tracks) = (Vec::new(), Vec::new());
         for (slot, source) in slots_of(pattern) {
             match source {
                 Source::Situation(kind) => said.push((slot, KindPattern(kind.clone()))),
+                Source::Track { class, near } => {
+                    let near = match near {
+                        Some(NearTo::Zone(zone)) => {
+                            // A zone without an outline is near to nothing: the site file cannot say so, a test may.
+                            let outline = site.zones.get(zone).and_then(|zone| Polygon::new(&zone.outline));
+                            let Some(outline) = outline else { continue };
+                            Some(Near::Zone(outline))
+                        }
+                        Some(NearTo::Track(class)) => Some(Near::Track(*class)),
+                        None => None,
+                    };
+                    tracks.push(Watched { slot, class: *class, near });
+                }
                 _ => {
                     for sensor in sensors_of(source, zone_id, site) {
                         *slots.entry(sensor).or_default() |= 1 << slot;
@@ -110,7 +143,7 @@ impl Compiled {
         }
         let sensors: Vec<Heard> = slots
             .into_iter()
-            .take(usize::from(super::event::GATEWAY))
+            .take(usize::from(super::event::FOLLOWED))
             .filter_map(|(id, slots)| {
                 let number = index.sensor(id)?;
                 let domain = self.domains.get(number).copied().unwrap_or(0);
@@ -125,7 +158,10 @@ impl Compiled {
         if let Some(places) = self.by_zone.get_mut(zone as usize).filter(|_| !said.is_empty()) {
             places.push(place);
         }
-        self.places.push(Where { pattern: pattern_number, zone, sensors, said });
+        if let Some(places) = self.following.get_mut(zone as usize).filter(|_| !tracks.is_empty()) {
+            places.push(place);
+        }
+        self.places.push(Where { pattern: pattern_number, zone, sensors, said, tracks });
     }
 }
 
@@ -139,11 +175,15 @@ pub fn zones_of<'a>(pattern: &'a Pattern, site: &'a Site) -> Vec<&'a ZoneId> {
             Source::Role { zone: None, .. } => true,
             Source::Sensor(id) => site.sensors.get(id).is_some_and(|sensor| sensor.zone == **zone),
             Source::Role { zone: Some(elsewhere), .. } => elsewhere == *zone,
-            Source::Situation(_) => true,
+            Source::Situation(_) | Source::Track { .. } => true,
         };
         let (mut here, mut heard) = (false, 0);
         for (_, step) in pattern.required() {
-            let found = matches!(step.on, Source::Situation(_)) || sensors_of(&step.on, zone, site).next().is_some();
+            let found = match &step.on {
+                Source::Situation(_) => true,
+                Source::Track { .. } => site.zones.get(*zone).is_some_and(|zone| zone.outline.len() >= 3),
+                sensors => sensors_of(sensors, zone, site).next().is_some(),
+            };
             heard += usize::from(found);
             here |= found && own(&step.on);
         }
@@ -166,7 +206,7 @@ pub fn sensors_of<'a>(source: &'a Source, zone: &'a ZoneId, site: &'a Site) -> i
                 spec.role == *role && spec.zone == *elsewhere.as_ref().unwrap_or(zone)
             }
             Source::Sensor(sensor) => sensor == id,
-            Source::Situation(_) => false,
+            Source::Situation(_) | Source::Track { .. } => false,
         };
         meant.then_some(id)
     })

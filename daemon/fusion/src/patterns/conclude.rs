@@ -14,6 +14,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt::Write;
 use quaywatch_schemas::{
     FieldClass, GatewayTime, Position, Private, SensorId, WallTime,
+    observation::ObjectClass,
     sealed::Handle,
     site::{
         Role,
@@ -352,6 +353,13 @@ fn in_words(source: &Source, says: Says) -> String {
         Source::Role { role, .. } => thing(*role).into(),
         Source::Sensor(sensor) => String::from(sensor.as_str()),
         Source::Situation(kind) => return format!("the gateway said {kind}"),
+        Source::Track { class, .. } => String::from(match class {
+            Some(ObjectClass::Person) => "somebody",
+            Some(ObjectClass::Vehicle) => "a vehicle",
+            Some(ObjectClass::Vessel) => "a vessel",
+            Some(ObjectClass::Animal) => "an animal",
+            Some(ObjectClass::Other) | None => "something",
+        }),
     };
     let what = match says {
         Says::On => "came on",
@@ -372,6 +380,8 @@ fn in_words(source: &Source, says: Says) -> String {
         Says::Blind => "lost its view",
         Says::Faulty => "failed",
         Says::Tampered => "was handled",
+        Says::Inside => "is here",
+        Says::Near(_) => "is near",
         Says::Said { .. } => "was said",
     };
     format!("{who} {what}")

@@ -1,6 +1,13 @@
 //! What is said, cut down to what a pattern can ask of it.
 
-use crate::{health::Change, plates::Letters, references::Statements, rules::Here, trails::handle_of};
+use crate::{
+    health::Change,
+    plates::Letters,
+    references::Statements,
+    rules::Here,
+    tracks::{TrackChange, TrackEvent},
+    trails::handle_of,
+};
 use alloc::{collections::VecDeque, string::String, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
@@ -27,8 +34,9 @@ pub(super) struct Event {
     pub(super) what: What,
 }
 
-/// The source of what the gateway says itself.
+/// The source of what the gateway says itself, and of what it follows.
 pub(super) const GATEWAY: u16 = u16::MAX;
+pub(super) const FOLLOWED: u16 = u16::MAX - 1;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum What {
@@ -46,6 +54,23 @@ pub(super) enum What {
     /// Alive, and nothing that is an event.
     Fine,
     Said(Said),
+    Track(Followed),
+}
+
+/// Something that is followed, as an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Followed {
+    pub(super) number: u64,
+    /// Whether it is in the zone; else it has left, or is no longer followed.
+    pub(super) inside: bool,
+    /// What it is taken for.
+    pub(super) class: ObjectClass,
+    /// Metres in the site's grid.
+    pub(super) place: (f64, f64),
+    pub(super) existence: f64,
+    /// Who shows it, and the record.
+    pub(super) witness: SensorId,
+    pub(super) position: Position,
 }
 
 /// A situation, as an event.
@@ -153,6 +178,21 @@ impl What {
         }))
     }
 
+    /// Something that is followed; `None` if no sensor shows it.
+    pub(super) fn followed(event: &TrackEvent) -> Option<Self> {
+        let track = &event.track;
+        let (witness, position) = track.witnesses.first()?;
+        Some(Self::Track(Followed {
+            number: track.number,
+            inside: matches!(event.change, TrackChange::Entered | TrackChange::Still),
+            class: track.classes.first().map_or(ObjectClass::Other, |(class, _)| *class),
+            place: track.place,
+            existence: track.existence,
+            witness: witness.clone(),
+            position: *position,
+        }))
+    }
+
     /// Whether it can be anything at all to a step.
     pub(super) fn touches(&self, says: Says) -> bool {
         match says {
@@ -166,7 +206,10 @@ impl What {
             Says::Above { .. } | Says::Below { .. } | Says::Rises { .. } | Says::Falls { .. } => {
                 matches!(self, Self::Value(_))
             }
-            Says::Blind | Says::Faulty | Says::Tampered => !matches!(self, Self::Bad(Trouble::Other) | Self::Said(_)),
+            Says::Blind | Says::Faulty | Says::Tampered => {
+                !matches!(self, Self::Bad(Trouble::Other) | Self::Said(_) | Self::Track(_))
+            }
+            Says::Inside | Says::Near(_) => matches!(self, Self::Track(_)),
             Says::Said { .. } => matches!(self, Self::Said(_)),
         }
     }
@@ -220,6 +263,7 @@ impl What {
             (Key::Credential, Self::Access(_, holder)) => {
                 Some(holder.0.iter().map(|byte| alloc::format!("{byte:02x}")).collect())
             }
+            (Key::Object, Self::Track(followed)) => Some(alloc::format!("{}", followed.number)),
             (Key::Object, _) => object.map(Into::into),
             _ => None,
         }

@@ -20,10 +20,11 @@ pub(crate) use compile::Compiled;
 pub use compile::{sensors_of, zones_of};
 
 use crate::{
-    bounds::{EVENTS_WAITING, KEYS_PER_PATTERN, MOST_WEIGHT, SAID_REMEMBERED, STEPS_PER_RECORD},
-    evidence::{Draft, Life},
+    bounds::{EVENTS_WAITING, KEYS_PER_PATTERN, MOST_WEIGHT, SAID_REMEMBERED, STEPS_PER_RECORD, TRACKS_PER_PATTERN},
+    evidence::{Draft, Life, logit},
     health::{Change, Memory},
     rules::Here,
+    tracks::TrackEvent,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -32,11 +33,13 @@ use alloc::{
     vec::Vec,
 };
 use automaton::{Count, Hit, Outcome, Runs};
-use compile::{Compilation, Where};
+use compile::{Compilation, Near, Watched, Where};
 use conclude::{Unsaid, Weighed, could_speak, weigh};
-use event::{Event, GATEWAY, Level, Verdict, What};
+use event::{Event, FOLLOWED, Followed, GATEWAY, Level, Verdict, What};
 use quaywatch_schemas::{
     FieldClass, GatewayTime, PatternId, Position, Reading, SensorId, Site, Situation, Stamp, WallTime, ZoneId,
+    observation::ObjectClass,
+    site::patterns::Says,
     situation::{Phase, Phrase, Severity, SituationId},
 };
 use serde::{Deserialize, Serialize};
@@ -70,6 +73,10 @@ struct Place {
     timers: BTreeSet<(WallTime, String)>,
     /// Up to when everything was looked at.
     heard: WallTime,
+    /// What is followed in the zone, and where it was last.
+    followed: BTreeMap<u64, (ObjectClass, (f64, f64))>,
+    /// For which slots which of them is what they wait for.
+    watched: BTreeSet<(u8, u64)>,
     /// Situations that were counted, by slot.
     counted: VecDeque<(u8, SituationId)>,
     count: Count,
@@ -199,6 +206,29 @@ impl Patterns {
                 source: GATEWAY,
                 position: Position(situation.revision.into()),
                 gateway: situation.concluded,
+                object: None,
+                what: what.clone(),
+            });
+        }
+        woken
+    }
+
+    /// Something is followed in a zone: patterns that ask for such things take where it is now.
+    pub(crate) fn note_track(&mut self, compiled: &Compiled, zone: u32, event: &TrackEvent, now: &Stamp) -> Vec<u32> {
+        let Some(places) = compiled.following.get(zone as usize).filter(|places| !places.is_empty()) else {
+            return Vec::new();
+        };
+        let Some(what) = What::followed(event) else { return Vec::new() };
+        let mut woken = Vec::new();
+        for place in places {
+            let Some(memory) = self.places.get_mut(*place as usize).filter(|memory| !memory.stopped) else { continue };
+            woken.push(*place);
+            memory.wait(Event {
+                // The tracker has already put in order what its sensors said.
+                at: now.wall,
+                source: FOLLOWED,
+                position: Position(event.track.number),
+                gateway: now.gateway,
                 object: None,
                 what: what.clone(),
             });
@@ -416,7 +446,10 @@ impl Place {
         let plan = &work.pattern.plan;
         let Some(key) = event.what.key(plan.pattern.key, event.source, event.object.as_deref()) else { return };
         let late = event.at < self.heard;
-        let hits = self.judge(event, work, here, late);
+        let hits = match &event.what {
+            What::Track(followed) => self.judge_track(followed, event.at, work, here),
+            _ => self.judge(event, work, here, late),
+        };
         if hits.is_empty() {
             return;
         }
@@ -472,6 +505,7 @@ impl Place {
                 since: event.at,
                 times,
                 sensor: sensor.clone(),
+                thing: None,
                 domain,
                 positions: positions.clone(),
                 value: event.what.value(),
@@ -480,6 +514,76 @@ impl Place {
             hits.push((hit, verdict));
         }
         hits
+    }
+
+    /// What it is to each slot where something that is followed is now.
+    fn judge_track(
+        &mut self,
+        followed: &Followed,
+        at: WallTime,
+        work: &Work<'_>,
+        here: &Here<'_>,
+    ) -> Vec<(Hit, Verdict)> {
+        match followed.inside {
+            true if self.followed.len() < TRACKS_PER_PATTERN || self.followed.contains_key(&followed.number) => {
+                self.followed.insert(followed.number, (followed.class, followed.place));
+            }
+            true => return Vec::new(),
+            false => {
+                self.followed.remove(&followed.number);
+            }
+        }
+        let number = here.sensors.index.sensor(&followed.witness);
+        let domain = number.and_then(|number| work.compiled.domains.get(number)).copied().unwrap_or(0);
+        let mut hits = Vec::new();
+        for watched in &work.place.tracks {
+            let known = self.watched.contains(&(watched.slot, followed.number));
+            let is = followed.inside
+                && watched.class.is_none_or(|class| class == followed.class)
+                && self.is_near(followed, watched, known, work);
+            let verdict = match (known, is) {
+                (false, true) => {
+                    self.watched.insert((watched.slot, followed.number));
+                    Verdict::On(1)
+                }
+                (true, false) => {
+                    self.watched.remove(&(watched.slot, followed.number));
+                    Verdict::Off
+                }
+                _ => continue,
+            };
+            let hit = Hit {
+                slot: watched.slot,
+                at,
+                since: at,
+                times: u16::from(is),
+                sensor: followed.witness.clone(),
+                thing: Some(followed.number),
+                domain,
+                positions: alloc::vec![followed.position],
+                value: None,
+                weight: Some(logit(followed.existence).clamp(-MOST_WEIGHT, MOST_WEIGHT)),
+            };
+            hits.push((hit, verdict));
+        }
+        hits
+    }
+
+    /// Whether it is as near as a slot asks for; what was near stays so until it is a metre farther.
+    fn is_near(&self, followed: &Followed, watched: &Watched, known: bool, work: &Work<'_>) -> bool {
+        let Some(Says::Near(metres)) = work.pattern.plan.says(watched.slot) else { return true };
+        let metres = if known { metres + 1.0 } else { metres };
+        let (x, y) = followed.place;
+        match &watched.near {
+            None => true,
+            Some(Near::Zone(outline)) => outline.distance(followed.place) < metres,
+            Some(Near::Track(class)) => self.followed.iter().any(|(number, (other, place))| {
+                let (dx, dy) = (place.0 - x, place.1 - y);
+                *number != followed.number
+                    && class.is_none_or(|class| class == *other)
+                    && dx * dx + dy * dy < metres * metres
+            }),
+        }
     }
 
     /// Whether a situation was not counted for a slot before.

@@ -21,7 +21,7 @@ use quaywatch_schemas::{
     policy::KindPattern,
     site::{
         Pattern,
-        patterns::{At, Emit, FAMILY, Parts, Shape, Source},
+        patterns::{At, Emit, FAMILY, NearTo, Parts, Shape, Source},
         rules::Mode,
     },
     situation::{Severity, Urgency},
@@ -316,6 +316,17 @@ impl InSite<'_> {
             match source {
                 Source::Situation(kind) => self.kind(at, kind, findings),
                 Source::Role { .. } => {}
+                Source::Track { near, .. } => {
+                    let Some(NearTo::Zone(zone)) = near else { continue };
+                    if self.site.zones.get(zone).is_some_and(|zone| zone.outline.len() < 3) {
+                        let help = format!("write outline = [[0, 0], …] in [zones.{zone}], in metres");
+                        findings.add(
+                            self.placed.places.of(at, "near_zone"),
+                            format!("nobody knows where `{zone}` is"),
+                            help,
+                        );
+                    }
+                }
                 Source::Sensor(id) => self.sensor(at, id, findings),
             }
         }
@@ -331,6 +342,14 @@ impl InSite<'_> {
         }
         for zone in &zones {
             for (at, source) in self.sources().filter(|(_, source)| !matches!(source, Source::Situation(_))) {
+                if let Source::Track { .. } = source {
+                    if self.site.zones.get(*zone).is_none_or(|zone| zone.outline.len() < 3) {
+                        let what = format!("nothing is followed in `{zone}`: nobody knows where it is");
+                        let help = format!("write outline = [[0, 0], …] in [zones.{zone}], in metres");
+                        return findings.add(places.of(at, "track"), what, help);
+                    }
+                    continue;
+                }
                 if quaywatch_fusion::sensors_of(source, zone, self.site).next().is_none() && !self.may_be_missing(at) {
                     let what = format!("this can never be known in `{zone}`: no sensor there would say it");
                     let help =

@@ -153,6 +153,18 @@ pub(in crate::config) enum ClassWord {
     Other,
 }
 
+/// What is followed: of a class, or anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum TrackWord {
+    Any,
+    Person,
+    Vehicle,
+    Vessel,
+    Animal,
+    Other,
+}
+
 /// A value with its unit, in the base unit of what it measures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::config) struct Amount {
@@ -196,6 +208,7 @@ vocabularies! {
     SessionName, "session", "a session, \"alarm\" or \"routine\"";
     FactKind, "kind of reference", "a kind of reference such as \"booking\"";
     SaysWord, "such word", "what is said, such as \"on\"";
+    TrackWord, "class to follow", "a class to follow such as \"person\", or \"any\"";
     ClassWord, "class", "a class such as \"person\"";
     Key, "key", "a key such as \"zone\" or \"plate\"";
     Skip, "way to skip", "\"past_last\" or \"to_next\"";
@@ -306,6 +319,19 @@ impl From<ClassWord> for ObjectClass {
             ClassWord::Vessel => Self::Vessel,
             ClassWord::Animal => Self::Animal,
             ClassWord::Other => Self::Other,
+        }
+    }
+}
+
+impl TrackWord {
+    pub(in crate::config) fn class(self) -> Option<ObjectClass> {
+        match self {
+            Self::Any => None,
+            Self::Person => Some(ObjectClass::Person),
+            Self::Vehicle => Some(ObjectClass::Vehicle),
+            Self::Vessel => Some(ObjectClass::Vessel),
+            Self::Animal => Some(ObjectClass::Animal),
+            Self::Other => Some(ObjectClass::Other),
         }
     }
 }

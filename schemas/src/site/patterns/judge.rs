@@ -31,6 +31,8 @@ pub(super) fn all(parts: &Parts) -> Vec<Refused> {
 
 struct Judge(Vec<Refused>);
 
+/// Metres that are still near anything.
+const FARTHEST: f64 = 1000.0;
 /// Words that are never said of anybody.
 const ACCUSING: [&str; 2] = ["suspect", "intruder"];
 
@@ -114,6 +116,28 @@ impl Judge {
                     "a situation is said or it is not: leave `is` out, write min_p if you like",
                 );
             }
+            (Source::Track { near, .. }, Says::Inside | Says::Near(_)) => {
+                match says {
+                    Says::Near(metres) if !(metres > 0.0 && metres <= FARTHEST) => {
+                        self.refuse(at, "nearer", "nothing is near at this distance", "write \"1 m\" to \"1000 m\"");
+                    }
+                    Says::Inside if near.is_some() => {
+                        self.refuse(at, "nearer", "this does not say how near", "add nearer = \"10 m\"");
+                    }
+                    Says::Near(_) if near.is_none() => {
+                        let help = "add near_zone = \"quay-1\" or near_track = \"person\"";
+                        self.refuse(at, "nearer", "this does not say near to what", help);
+                    }
+                    _ => {}
+                }
+                if !matches!(key, Key::Zone | Key::Object) {
+                    self.refuse(at, "track", "what is followed has no such key", "write key = \"zone\" or \"object\"");
+                }
+            }
+            (Source::Track { .. }, _) => {
+                self.refuse(at, "is", never, "what is followed is in the zone, or near something: leave `is` out");
+            }
+            (_, Says::Inside | Says::Near(_)) => self.refuse(at, "nearer", never, "only a `track` has a place"),
             (_, Says::Said { .. }) => self.refuse(at, "min_p", never, "only a `situation` has a probability"),
             (Source::Role { role, .. }, says) if !says.fits(*role) => {
                 self.refuse(at, "is", never, "a sensor of this role never says that");
@@ -153,7 +177,7 @@ impl Judge {
                 let help = "leave `key` out, or look at credentials only";
                 self.refuse(at, "is", "this does not tell whose credential it was", help);
             }
-            Key::Object if !matches!(says, Says::Seen(_) | Says::Read) => {
+            Key::Object if !matches!(says, Says::Seen(_) | Says::Read | Says::Inside | Says::Near(_)) => {
                 let help = "leave `key` out, or look at what is seen or read only";
                 self.refuse(at, "is", "this does not tell which thing it was", help);
             }

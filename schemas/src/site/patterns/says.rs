@@ -63,6 +63,10 @@ pub enum Says {
     Faulty,
     /// It was opened or handled.
     Tampered,
+    /// It is in the zone.
+    Inside,
+    /// It is nearer than this many metres.
+    Near(f64),
     /// The gateway says it with this probability at least.
     Said {
         /// The probability.
@@ -85,6 +89,8 @@ impl Says {
                 | Self::Blind
                 | Self::Faulty
                 | Self::Tampered
+                | Self::Inside
+                | Self::Near(_)
         )
     }
 
@@ -107,7 +113,7 @@ impl Says {
             Self::Seen(_) | Self::Nobody | Self::People(_) => looks,
             Self::Above { .. } | Self::Below { .. } | Self::Rises { .. } | Self::Falls { .. } => measures,
             Self::Blind | Self::Faulty | Self::Tampered => true,
-            Self::Said { .. } => false,
+            Self::Said { .. } | Self::Inside | Self::Near(_) => false,
         }
     }
 

@@ -43,7 +43,7 @@ struct Most<'a> {
 
 impl<'a> Most<'a> {
     fn add(&mut self, source: &Source, zone: &ZoneId, given: Option<f64>, by_rates: impl Fn(f64, f64) -> f64) {
-        if let Source::Situation(_) = source {
+        if let Source::Situation(_) | Source::Track { .. } = source {
             self.free += given.unwrap_or(MOST_WEIGHT).max(0.0);
             return;
         }

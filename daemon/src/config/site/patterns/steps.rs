@@ -9,8 +9,8 @@ use crate::config::{
     findings::Findings,
     site::sensors::known,
     values::{
-        Number, Share, Span as Time, Text,
-        site::{Amount, ClassWord, SaysWord, Times},
+        Metres, Number, Share, Span as Time, Text,
+        site::{Amount, ClassWord, SaysWord, Times, TrackWord},
     },
     written::{Word, Written},
 };
@@ -18,7 +18,7 @@ use quaywatch_schemas::{
     SensorId, Site, ZoneId,
     site::{
         Role,
-        patterns::{Compare, Expect, Says, Shape, Source, Span, Step},
+        patterns::{Compare, Expect, NearTo, Says, Shape, Source, Span, Step},
     },
     units::Quantity,
 };
@@ -217,7 +217,16 @@ pub(super) fn own_times(shape: Shape, steps: &[Step]) -> Option<Duration> {
 fn step(written: Spanned<StepTable>, around: &Around<'_>, findings: &mut Findings) -> Option<Read> {
     let mut part = Part { at: written.span(), ..Part::default() };
     let table = written.into_inner();
-    let (on, role) = source(table.role, table.zone, table.sensor, table.situation, around, &mut part, findings)?;
+    let who = Who {
+        role: table.role,
+        zone: table.zone,
+        sensor: table.sensor,
+        situation: table.situation,
+        track: table.track,
+        near_zone: table.near_zone,
+        near_track: table.near_track,
+    };
+    let (on, role) = who.source(around, &mut part, findings)?;
     let absent = part.take("absent", table.absent, findings).unwrap_or(false);
     let wanted = Wanted {
         is: table.is,
@@ -230,6 +239,7 @@ fn step(written: Spanned<StepTable>, around: &Around<'_>, findings: &mut Finding
         falls: table.falls,
         during: table.during,
         min_p: table.min_p,
+        nearer: table.nearer,
     };
     let says = wanted.says(role, &on, around, &mut part, findings)?;
     let booked = part.take("booked", table.booked, findings).map(Compare::Booked);
@@ -265,7 +275,16 @@ fn expectation(
 ) -> Option<(Expect, Part)> {
     let mut part = Part { at: written.span(), ..Part::default() };
     let table = written.into_inner();
-    let (on, role) = source(table.role, table.zone, table.sensor, table.situation, around, &mut part, findings)?;
+    let who = Who {
+        role: table.role,
+        zone: table.zone,
+        sensor: table.sensor,
+        situation: table.situation,
+        track: table.track,
+        near_zone: table.near_zone,
+        near_track: table.near_track,
+    };
+    let (on, role) = who.source(around, &mut part, findings)?;
     let wanted = Wanted {
         is: table.is,
         class: table.class,
@@ -277,6 +296,7 @@ fn expectation(
         falls: None,
         during: None,
         min_p: table.min_p,
+        nearer: table.nearer,
     };
     let says = wanted.says(role, &on, around, &mut part, findings)?;
     let absent = part.take("absent", table.absent, findings).unwrap_or(false);
@@ -357,41 +377,70 @@ fn is_a_name(name: &str) -> bool {
         && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }
 
-/// Who says it, and what they are, if that is one thing.
-fn source(
+/// Who says it, in all the ways to be written.
+struct Who {
     role: Option<Written<Word<Role>>>,
     zone: Option<Written<ZoneId>>,
     sensor: Option<Written<SensorId>>,
     situation: Option<Written<Text>>,
-    around: &Around<'_>,
-    part: &mut Part,
-    findings: &mut Findings,
-) -> Option<(Source, Option<Role>)> {
-    let given = [role.is_some(), sensor.is_some(), situation.is_some()].into_iter().filter(|given| *given).count();
-    let (role, sensor) = (part.spanned("role", role, findings), part.spanned("sensor", sensor, findings));
-    let (situation, zone) = (part.spanned("situation", situation, findings), part.spanned("zone", zone, findings));
-    if given != 1 {
-        let what = if given == 0 { "this does not say who says it" } else { "this says twice who says it" };
-        findings.add(part.at.clone(), what, "write one of role, sensor and situation");
-        return None;
+    track: Option<Written<Word<TrackWord>>>,
+    near_zone: Option<Written<ZoneId>>,
+    near_track: Option<Written<Word<TrackWord>>>,
+}
+
+impl Who {
+    /// The source, and what it is in its zone, if that is one thing.
+    fn source(self, around: &Around<'_>, part: &mut Part, findings: &mut Findings) -> Option<(Source, Option<Role>)> {
+        let given = [self.role.is_some(), self.sensor.is_some(), self.situation.is_some(), self.track.is_some()];
+        let given = given.into_iter().filter(|given| *given).count();
+        let role = part.spanned("role", self.role, findings);
+        let sensor = part.spanned("sensor", self.sensor, findings);
+        let situation = part.spanned("situation", self.situation, findings);
+        let track = part.spanned("track", self.track, findings);
+        let zone = part.spanned("zone", self.zone, findings);
+        let near_zone = part.spanned("near_zone", self.near_zone, findings);
+        let near_track = part.spanned("near_track", self.near_track, findings);
+        if given != 1 {
+            let what = if given == 0 { "this does not say who says it" } else { "this says twice who says it" };
+            findings.add(part.at.clone(), what, "write one of role, sensor, situation and track");
+            return None;
+        }
+        if zone.is_some() && role.is_none() {
+            findings.add(part.of("zone"), "only a role is looked for in a zone", "take `zone` out");
+        }
+        for (key, said) in [("near_zone", near_zone.is_some()), ("near_track", near_track.is_some())] {
+            if said && track.is_none() {
+                findings.add(part.of(key), "only what is followed is near anything", "write track = \"any\"");
+            }
+        }
+        if let Some(role) = role {
+            let Word(role) = role.into_inner();
+            let zone = match zone {
+                Some(zone) => Some(known(zone, "zone", around.zones, findings)?),
+                None => None,
+            };
+            return Some((Source::Role { role, zone }, Some(role)));
+        }
+        if let Some(sensor) = sensor {
+            let sensor = known(sensor, "sensor", around.sensors, findings)?;
+            let role = around.site.sensors.get(&sensor).map(|spec| spec.role);
+            return Some((Source::Sensor(sensor), role));
+        }
+        if let Some(track) = track {
+            let class = track.into_inner().0.class();
+            let near = match (near_zone, near_track) {
+                (None, None) => None,
+                (Some(zone), None) => Some(NearTo::Zone(known(zone, "zone", around.zones, findings)?)),
+                (None, Some(other)) => Some(NearTo::Track(other.into_inner().0.class())),
+                (Some(_), Some(other)) => {
+                    findings.add(other.span(), "this is near two things at once", "make two steps of it");
+                    return None;
+                }
+            };
+            return Some((Source::Track { class, near }, None));
+        }
+        situation.map(|kind| (Source::Situation(kind.into_inner().0), None))
     }
-    if zone.is_some() && role.is_none() {
-        findings.add(part.of("zone"), "only a role is looked for in a zone", "take `zone` out: it is the sensor's own");
-    }
-    if let Some(role) = role {
-        let Word(role) = role.into_inner();
-        let zone = match zone {
-            Some(zone) => Some(known(zone, "zone", around.zones, findings)?),
-            None => None,
-        };
-        return Some((Source::Role { role, zone }, Some(role)));
-    }
-    if let Some(sensor) = sensor {
-        let sensor = known(sensor, "sensor", around.sensors, findings)?;
-        let role = around.site.sensors.get(&sensor).map(|spec| spec.role);
-        return Some((Source::Sensor(sensor), role));
-    }
-    situation.map(|kind| (Source::Situation(kind.into_inner().0), None))
 }
 
 /// What is asked for, in all its ways to be written.
@@ -406,6 +455,7 @@ struct Wanted {
     falls: Option<Written<Amount>>,
     during: Option<Written<Time>>,
     min_p: Option<Written<Share>>,
+    nearer: Option<Written<Metres>>,
 }
 
 impl Wanted {
@@ -425,6 +475,7 @@ impl Wanted {
         let (rises, falls) = (part.spanned("rises", self.rises, findings), part.spanned("falls", self.falls, findings));
         let during = part.take("during", self.during, findings).map(|Time(time)| time);
         let min_p = part.take("min_p", self.min_p, findings).map(|Share(share)| share);
+        let nearer = part.take("nearer", self.nearer, findings).map(|Metres(metres)| metres);
         let ways = [is.is_some(), people.is_some(), above.is_some(), below.is_some(), rises.is_some(), falls.is_some()];
         if ways.into_iter().filter(|way| *way).count() > 1 {
             let help = "write one of is, people, above, below, rises and falls";
@@ -447,6 +498,16 @@ impl Wanted {
                 Some(is) => is.says(class.map(Into::into)),
                 None => Says::Said { least: min_p.unwrap_or(super::MIN_P) },
             });
+        }
+        if let Source::Track { .. } = on {
+            return Some(match (is, nearer) {
+                (Some(is), _) => is.says(class.map(Into::into)),
+                (None, Some(metres)) => Says::Near(metres),
+                (None, None) => Says::Inside,
+            });
+        }
+        if nearer.is_some() {
+            findings.add(part.of("nearer"), "only what is followed is near anything", "write track = \"any\"");
         }
         if min_p.is_some() {
             findings.add(part.of("min_p"), "only a `situation` has a probability", "take `min_p` out");
@@ -523,7 +584,7 @@ fn fits(
             let mut same = around.site.sensors.iter().filter(|(_, spec)| spec.role == *role);
             same.find_map(|(id, _)| unit_of(id))
         }
-        Source::Situation(_) => None,
+        Source::Situation(_) | Source::Track { .. } => None,
     });
     if let Some(measured) = measured.filter(|measured| *measured != quantity) {
         let (is, wanted) = (format!("{quantity:?}").to_lowercase(), format!("{measured:?}").to_lowercase());

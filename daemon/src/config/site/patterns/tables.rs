@@ -3,8 +3,8 @@
 use crate::config::{
     site::tables::List,
     values::{
-        Number, Share, Span, Text,
-        site::{Amount, ClassWord, SaysWord, Times},
+        Metres, Number, Share, Span, Text,
+        site::{Amount, ClassWord, SaysWord, Times, TrackWord},
     },
     written::{Inner, Word, Written},
 };
@@ -57,7 +57,7 @@ pub(in crate::config) struct PatternTable {
     pub(super) emit: Option<Written<EmitTable>>,
 }
 
-/// One step. Exactly one of `role`, `sensor` and `situation` says who says it.
+/// One step. Exactly one of `role`, `sensor`, `situation` and `track` says who says it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct StepTable {
@@ -69,6 +69,14 @@ pub(in crate::config) struct StepTable {
     pub(super) sensor: Option<Written<SensorId>>,
     /// What the gateway said of the zone: a kind such as "gate.passage", or "gate.*".
     pub(super) situation: Option<Written<Text>>,
+    /// What is followed in the zone by its position: a class such as "person", or "any".
+    pub(super) track: Option<Written<Word<TrackWord>>>,
+    /// `track`: near a zone's outline.
+    pub(super) near_zone: Option<Written<ZoneId>>,
+    /// `track`: near something else that is followed: a class, or "any".
+    pub(super) near_track: Option<Written<Word<TrackWord>>>,
+    /// `near_zone` and `near_track`: how near.
+    pub(super) nearer: Option<Written<Metres>>,
     /// What is said. Default: what a sensor of this role says when something is there.
     pub(super) is: Option<Written<Word<SaysWord>>>,
     /// `is = "seen"`: only of this class.
@@ -111,7 +119,7 @@ pub(in crate::config) struct StepTable {
     pub(super) says: Option<Written<Text>>,
 }
 
-/// Something that is expected beside the steps. Exactly one of `role`, `sensor` and `situation` says who says it.
+/// Something that is expected beside the steps. Exactly one of `role`, `sensor`, `situation` and `track` says who says it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct ExpectTable {
@@ -123,6 +131,14 @@ pub(in crate::config) struct ExpectTable {
     pub(super) sensor: Option<Written<SensorId>>,
     /// What the gateway said of the zone.
     pub(super) situation: Option<Written<Text>>,
+    /// What is followed in the zone by its position: a class such as "person", or "any".
+    pub(super) track: Option<Written<Word<TrackWord>>>,
+    /// `track`: near a zone's outline.
+    pub(super) near_zone: Option<Written<ZoneId>>,
+    /// `track`: near something else that is followed: a class, or "any".
+    pub(super) near_track: Option<Written<Word<TrackWord>>>,
+    /// `near_zone` and `near_track`: how near.
+    pub(super) nearer: Option<Written<Metres>>,
     /// What is said. Default: what a sensor of this role says when something is there.
     pub(super) is: Option<Written<Word<SaysWord>>>,
     /// `is = "seen"`: only of this class.
