@@ -226,6 +226,7 @@ impl Scenario {
             feeds: BTreeMap::new(),
             utc_offsets: Vec::new(),
             grid: None,
+            patterns: Default::default(),
         })
     }
 }

@@ -16,7 +16,7 @@ mod event;
 mod tests;
 mod watermark;
 
-pub(crate) use compile::Compiled;
+pub(crate) use compile::{Compiled, follow};
 pub use compile::{sensors_of, zones_of};
 
 use crate::{
@@ -214,13 +214,7 @@ impl Patterns {
     }
 
     /// Something is followed in a zone: patterns that ask for such things take where it is now.
-    pub(crate) fn note_track(
-        &mut self,
-        compiled: &Compiled,
-        zone: u32,
-        event: &TrackEvent,
-        now: &Stamp,
-    ) -> Vec<u32> {
+    pub(crate) fn note_track(&mut self, compiled: &Compiled, zone: u32, event: &TrackEvent, now: &Stamp) -> Vec<u32> {
         let Some(places) = compiled.following.get(zone as usize).filter(|places| !places.is_empty()) else {
             return Vec::new();
         };

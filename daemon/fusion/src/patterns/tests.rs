@@ -155,8 +155,8 @@ fn counts_slide_over_their_window_and_a_most_is_a_most() {
     assert_eq!(run(&two_or_three, &[(0, 0), (1, 0)]).0, [11], "more may come until its time is over");
     assert_eq!(run(&two_or_three, &[(0, 0), (1, 0), (2, 0), (3, 0)]).0, NEVER, "four are too many");
     let then = plan(parts(vec![step("s1"), counted(2, None, 10)]));
-    assert_eq!(run(&then, &[(0, 1), (5, 0), (9, 0)]).0, [9]);
-    assert_eq!(run(&then, &[(0, 1), (5, 0), (11, 0)]).0, NEVER, "twice, but not in time");
+    assert_eq!(run(&then, &[(0, 0), (5, 1), (9, 1)]).0, [9]);
+    assert_eq!(run(&then, &[(0, 0), (5, 1), (11, 1)]).0, NEVER, "twice, but not in time");
 }
 
 #[test]
@@ -250,7 +250,12 @@ fn site(patterns: Vec<(&str, Parts)>) -> Site {
 
 fn stamp(millis: i64, position: u64) -> Stamp {
     let nanos = 1_000_000_000_000 + millis * 1_000_000;
-    Stamp { position: Position(position), gateway: GatewayTime(nanos as u64), wall: WallTime(nanos), ..Stamp::default() }
+    Stamp {
+        position: Position(position),
+        gateway: GatewayTime(nanos as u64),
+        wall: WallTime(nanos),
+        ..Stamp::default()
+    }
 }
 
 /// Feeds records (milliseconds, sensor, on, how late the word is) to an engine, and lets time pass until nothing can happen.
@@ -261,7 +266,9 @@ fn feed(engine: &mut Engine, records: &[(i64, usize, bool, i64)]) -> Vec<Situati
         let mut observation = Observation::live(sensor, Reading::Contact(*on));
         let claimed = stamp(millis - late, 0).wall;
         observation.observed_at = Some(SourceTime { at: claimed, uncertainty_ms: 0 });
-        said.extend(engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }));
+        said.extend(
+            engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }),
+        );
     }
     said.extend(engine.advance(&stamp(100_000_000, 10_000)));
     said
@@ -325,7 +332,11 @@ fn a_pattern_that_costs_too_much_is_stopped_and_the_others_go_on() {
     let kinds = |kind: &str| said.iter().filter(|it| it.kind == kind && it.phase == Phase::Opened).count();
     assert_eq!((kinds("site.cheap"), kinds("pattern.stopped")), (2, 1), "{said:?}");
     let stopped = said.iter().find(|it| it.kind == "pattern.stopped").unwrap();
-    assert!(format!("{:?}", stopped.facts).contains(&format!("{STEPS_PER_RECORD} are the most")), "{:?}", stopped.facts);
+    assert!(
+        format!("{:?}", stopped.facts).contains(&format!("{STEPS_PER_RECORD} are the most")),
+        "{:?}",
+        stopped.facts
+    );
     // What it had said is closed: nobody would hear of it again.
     let costly: Vec<Phase> = said.iter().filter(|it| it.kind == "site.costly").map(|it| it.phase).collect();
     assert!(costly.is_empty() || costly.last() == Some(&Phase::Closed), "{costly:?}");
@@ -353,7 +364,9 @@ fn feed_until(engine: &mut Engine, records: &[(i64, usize, bool, i64)], until: i
     let mut said = Vec::new();
     for (position, (millis, sensor, on, _)) in (10..).zip(records) {
         let observation = Observation::live(SensorId::new(SENSORS[*sensor]).unwrap(), Reading::Contact(*on));
-        said.extend(engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }));
+        said.extend(
+            engine.observe(&Stamped { stamp: stamp(*millis, position), record: Record::Observation(observation) }),
+        );
     }
     said.extend(engine.advance(&stamp(until, 400)));
     said
@@ -394,13 +407,26 @@ fn every_shape() -> Vec<(&'static str, Parts)> {
         ("lasts", parts(vec![lasts("s0")])),
         ("lasts-then", parts(vec![lasts("s0"), step("s1")])),
         ("to-next", Parts { skip: Skip::ToNext, ..parts(vec![step("s0"), step("s0"), step("s1")]) }),
-        ("keyed", Parts { key: Key::Sensor, ..parts(vec![Step { on: Source::Role { role: Role::Door, zone: None }, ..counted(3, None) }]) }),
+        (
+            "keyed",
+            Parts {
+                key: Key::Sensor,
+                ..parts(vec![Step { on: Source::Role { role: Role::Door, zone: None }, ..counted(3, None) }])
+            },
+        ),
         ("of", Parts { shape: of(2, false), within: seconds(6), ..parts(vec![step("s0"), step("s1"), absent("s3")]) }),
-        ("independent", Parts { shape: of(2, true), within: seconds(6), ..parts(vec![step("s0"), step("s1"), step("s2")]) }),
+        (
+            "independent",
+            Parts { shape: of(2, true), within: seconds(6), ..parts(vec![step("s0"), step("s1"), step("s2")]) },
+        ),
         (
             "expected",
             Parts {
-                expect: vec![expect(Span::Throughout), expect(Span::After(0, seconds(4))), expect(Span::Before(1, seconds(4)))],
+                expect: vec![
+                    expect(Span::Throughout),
+                    expect(Span::After(0, seconds(4))),
+                    expect(Span::Before(1, seconds(4))),
+                ],
                 ..parts(vec![step("s0"), step("s1")])
             },
         ),
@@ -443,6 +469,90 @@ fn and_then_rest(mut records: Vec<(i64, usize, bool, i64)>) -> Vec<(i64, usize, 
     let last = records.last().map_or(0, |(millis, ..)| *millis);
     records.extend((0..SENSORS.len()).map(|sensor| (last + 20_000, sensor, false, 0)));
     records
+}
+
+/// A radar over a yard of 100 m, and a truck that stands in it.
+fn watched(patterns: Vec<(&str, Parts)>) -> Site {
+    use quaywatch_schemas::site::{Mount, View};
+    let mut site = site(patterns);
+    let yard = site.zones.values_mut().next().unwrap();
+    yard.outline = vec![(0.0, 0.0), (100.0, 0.0), (100.0, 100.0), (0.0, 100.0)];
+    let mut radar = site.sensors["s3"].clone();
+    radar.role = Role::Radar;
+    radar.rates = Rates { detection: 0.95, false_alarm: 0.01 };
+    radar.mount = Some(Mount { x: 50.0, y: -10.0, facing_deg: 90.0 });
+    radar.view = Some(View::Polygon(vec![(-200.0, -20.0), (300.0, -20.0), (300.0, 300.0), (-200.0, 300.0)]));
+    site.sensors.insert(SensorId::new("radar").unwrap(), radar);
+    site
+}
+
+/// Somebody walks along y = 50 m at 1.5 m/s, past a truck at 60, 52.
+fn walk(engine: &mut Engine, from: f64, scans: u32) -> Vec<Situation> {
+    use quaywatch_schemas::{
+        observation::{DetectedPosition, Detection, Frame, ObjectClass},
+        units::{Finite, Probability},
+    };
+    let finite = |value| Finite::new(value).unwrap();
+    let seen = |class, x, y| Detection {
+        class,
+        confidence: Some(Probability::new(0.9).unwrap()),
+        position: Some(DetectedPosition::Cartesian {
+            x: finite(x),
+            y: finite(y),
+            covariance: [finite(0.3), finite(0.0), finite(0.3)],
+        }),
+        speed: None,
+        zones: vec![],
+    };
+    let mut said = Vec::new();
+    for scan in 0..scans {
+        let detections =
+            vec![seen(ObjectClass::Person, from + 1.5 * f64::from(scan), 50.0), seen(ObjectClass::Vehicle, 60.0, 52.0)];
+        let reading = Reading::Frame(Frame { detections });
+        let observation = Observation::live(SensorId::new("radar").unwrap(), reading);
+        let stamp = stamp(2000 + i64::from(scan) * 1000, 10 + u64::from(scan));
+        said.extend(engine.observe(&Stamped { stamp, record: Record::Observation(observation) }));
+    }
+    said.extend(engine.advance(&stamp(200_000, 1000)));
+    said
+}
+
+#[test]
+fn what_is_followed_is_in_a_zone_for_a_time_and_near_something() {
+    use quaywatch_schemas::{observation::ObjectClass, site::patterns::NearTo};
+    let track = |near, says, lasts| Step {
+        on: Source::Track { class: Some(ObjectClass::Person), near },
+        says,
+        lasts,
+        weight: None,
+        ..step("s0")
+    };
+    let inside =
+        Parts { key: Key::Object, within: seconds(60), ..parts(vec![track(None, Says::Inside, Some(seconds(20)))]) };
+    let near = || parts(vec![track(Some(NearTo::Track(Some(ObjectClass::Vehicle))), Says::Near(8.0), None)]);
+    let yard = ZoneId::new("yard").unwrap();
+    let edge = parts(vec![track(Some(NearTo::Zone(yard)), Says::Near(1.0), None)]);
+    let mut engine = engine(watched(vec![("edge", edge), ("inside", inside), ("near", near())]));
+    let said = walk(&mut engine, 10.0, 90);
+    let of = |kind: &str| said.iter().filter(|it| it.kind == kind).collect::<Vec<_>>();
+    let seconds_of = |at: WallTime| (at.0 - stamp(2000, 0).wall.0) as f64 / 1e9;
+    let stays = of("site.inside");
+    assert_eq!(stays.iter().map(|it| it.phase).collect::<Vec<_>>(), [Phase::Opened, Phase::Closed], "{stays:?}");
+    assert!(stays[0].evidence.iter().all(|piece| piece.sensor.as_str() == "radar"));
+    // In at 10 m from the start, out at 100 m after a minute.
+    assert!((seconds_of(stays[1].until.unwrap()) - 60.0).abs() < 5.0, "{:?}", stays[1].until);
+    // Nearer than 8 m to the truck from 52 to 68 m: 28 to 39 s.
+    let passes = of("site.near");
+    assert_eq!(passes.iter().map(|it| it.phase).collect::<Vec<_>>(), [Phase::Opened, Phase::Closed], "{passes:?}");
+    assert!((seconds_of(passes[0].from) - 28.5).abs() < 3.0, "{}", seconds_of(passes[0].from));
+    assert!((seconds_of(passes[1].until.unwrap()) - 39.0).abs() < 4.0, "{:?}", passes[1].until);
+    assert!(!of("site.edge").is_empty(), "what is inside is no metre away");
+    everything_adds_up(&said);
+    assert!(of("site.inside").len() + of("site.near").len() < 5);
+
+    // Nobody comes near the truck who walks elsewhere.
+    let mut engine = self::engine(watched(vec![("near", near())]));
+    assert!(walk(&mut engine, 90.0, 30).is_empty());
 }
 
 proptest! {

@@ -6,9 +6,7 @@ use crate::config::{
     plan::{FeedWay, Read, Way},
     values::site::FactKind,
 };
-use quaywatch_fusion::{
-    RoleUse, RuleKind, bounds::MOST_WEIGHT, rule_kinds, sensors_of, zones_of as zones_of_pattern,
-};
+use quaywatch_fusion::{RoleUse, RuleKind, bounds::MOST_WEIGHT, rule_kinds, sensors_of, zones_of as zones_of_pattern};
 use quaywatch_schemas::{
     DomainId, PatternId, SensorId, Site, ZoneId,
     site::{

@@ -29,7 +29,8 @@ dome  = { zone = "quay-1", role = "presence.camera", line = "broker", frigate = 
 const EMIT: &str = "emit = { headline = \"it happened\", assessment = \"It is what was looked for.\", prior = 0.2 }\n";
 
 fn pattern(text: &str) -> Pattern {
-    let site = site(&format!("{SITE}{SENSORS}[patterns.x]\n{text}{EMIT}")).unwrap_or_else(|problems| panic!("{problems}"));
+    let site =
+        site(&format!("{SITE}{SENSORS}[patterns.x]\n{text}{EMIT}")).unwrap_or_else(|problems| panic!("{problems}"));
     site.site.patterns.get(&PatternId::new("x").unwrap()).cloned().expect("the pattern")
 }
 
@@ -69,38 +70,164 @@ fn what_a_pattern_cannot_do_is_said_at_its_line_and_column() {
     let seq = |steps: &str| format!("seq = [\n{steps}\n]\nwithin = \"60 s\"\n{EMIT}");
     let up = "  { role = \"barrier.open\", as = \"up\" },\n";
     let cases: Vec<(String, &str, &str)> = vec![
-        (format!("▸[patterns.x]\n").replace("▸[patterns.", "[patterns.▸") + "within = \"60 s\"\n" + EMIT, "does not say what to look for", "seq"),
-        ("[patterns.▸x]\n".to_owned() + &seq(up).replace("within = \"60 s\"\n", "").replace("]\n", "  { role = \"loop.exit\" },\n]\n"), "is not bounded in time", "within ="),
+        (
+            format!("▸[patterns.x]\n").replace("▸[patterns.", "[patterns.▸") + "within = \"60 s\"\n" + EMIT,
+            "does not say what to look for",
+            "seq",
+        ),
+        (
+            "[patterns.▸x]\n".to_owned()
+                + &seq(up).replace("within = \"60 s\"\n", "").replace("]\n", "  { role = \"loop.exit\" },\n]\n"),
+            "is not bounded in time",
+            "within =",
+        ),
         ("[patterns.x]\n".to_owned() + &seq("  { role = ▸\"loop.exot\" },"), "no role \"loop.exot\"", "loop.exit"),
-        ("[patterns.x]\n".to_owned() + &seq("  { sensor = ▸\"lop\" },"), "there is no sensor `lop`", "did you mean `loop`?"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", zone = ▸\"lane-4\" },"), "there is no zone `lane-4`", "lane-3"),
-        ("[patterns.x]\n".to_owned() + &seq("  { situation = ▸\"gate.passag\" },"), "no situation is of kind", "did you mean `gate.passage`?"),
-        ("[patterns.x]\n".to_owned() + &seq("  { situation = ▸\"gate.tailgating\" },"), "is not run in this site", "[rules.tailgating]"),
-        ("[patterns.x]\n".to_owned() + &seq("  { situation = ▸\"site.x\" },"), "waits for what it says itself", "do not wait for it"),
-        ("[patterns.x]\n".to_owned() + &seq("  ▸{ as = \"up\" },"), "does not say who says it", "role, sensor and situation"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", is = ▸\"read\" },"), "this can never be true", "never says that"),
-        ("[patterns.x]\n".to_owned() + &seq("  { sensor = \"loop\", is = ▸\"read\" },"), "`loop` is a loop.exit", "another sensor"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", absent = ▸true },\n  { role = \"barrier.open\" },"), "lies between nothing", "before it"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"barrier.open\" },\n  ▸{ role = \"loop.exit\", absent = true },"), "never decided", "within = \"15 s\""),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", count = ▸\"5..2\" },"), "can never be counted", "2..5"),
-        ("[patterns.x]\n▸".to_owned() + &seq("  { role = \"loop.exit\", count = 65 },"), "65 states", "64 are the most"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"weight.gross\", above = ▸\"30 kN\" },"), "this is a force, and a mass", "its unit"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"weight.gross\", above = ▸30 },"), "30 has no unit", "in quotes"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"weight.gross\", above = \"30 t\", clear = ▸\"31 t\" },"), "never ends", "not above the limit"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", within = ▸\"2 min\" },\n"), "longer than the whole pattern", "within"),
-        ("[patterns.x]\n▸".to_owned() + &seq("  { role = \"presence.pir\" },\n  { role = \"loop.exit\" },"), "no zone has a sensor", "one zone has"),
-        ("[patterns.x]\nzones = [\"quay-1\"]\n".to_owned() + &seq("  { role = \"presence.pir\" },\n  { role = ▸\"loop.exit\" },"), "can never be known in `quay-1`", "name a sensor"),
-        ("[patterns.x]\n".to_owned() + &seq(up) + "expect = [{ role = \"grant\", after = ▸\"upp\", within = \"5 s\" }]\n", "no step is called `upp`", "did you mean `up`?"),
-        ("[patterns.x]\n".to_owned() + &seq(up) + "expect = [▸{ role = \"grant\", after = \"up\" }]\n", "no bounded time", "within"),
-        ("[patterns.x]\n".to_owned() + &seq(up) + "guard = 'steps.up.seconds <\n   ▸secnds'\n", "nothing called \"secnds\"", "seconds"),
-        ("[patterns.x]\n".to_owned() + &seq(up) + "guard = 'steps.▸upp.count > 1'\n", "no step that is seen is called `upp`", "did you mean `up`?"),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { sensor = ▸\"lop\" },"),
+            "there is no sensor `lop`",
+            "did you mean `loop`?",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", zone = ▸\"lane-4\" },"),
+            "there is no zone `lane-4`",
+            "lane-3",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { situation = ▸\"gate.passag\" },"),
+            "no situation is of kind",
+            "did you mean `gate.passage`?",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { situation = ▸\"gate.tailgating\" },"),
+            "is not run in this site",
+            "[rules.tailgating]",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { situation = ▸\"site.x\" },"),
+            "waits for what it says itself",
+            "do not wait for it",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  ▸{ as = \"up\" },"),
+            "does not say who says it",
+            "role, sensor and situation",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", is = ▸\"read\" },"),
+            "this can never be true",
+            "never says that",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { sensor = \"loop\", is = ▸\"read\" },"),
+            "`loop` is a loop.exit",
+            "another sensor",
+        ),
+        (
+            "[patterns.x]\n".to_owned()
+                + &seq("  { role = \"loop.exit\", absent = ▸true },\n  { role = \"barrier.open\" },"),
+            "lies between nothing",
+            "before it",
+        ),
+        (
+            "[patterns.x]\n".to_owned()
+                + &seq("  { role = \"barrier.open\" },\n  ▸{ role = \"loop.exit\", absent = true },"),
+            "never decided",
+            "within = \"15 s\"",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", count = ▸\"5..2\" },"),
+            "can never be counted",
+            "2..5",
+        ),
+        (
+            "[patterns.x]\n▸".to_owned() + &seq("  { role = \"loop.exit\", count = 65 },"),
+            "65 states",
+            "64 are the most",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"weight.gross\", above = ▸\"30 kN\" },"),
+            "this is a force, and a mass",
+            "its unit",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"weight.gross\", above = ▸30 },"),
+            "30 has no unit",
+            "in quotes",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"weight.gross\", above = \"30 t\", clear = ▸\"31 t\" },"),
+            "never ends",
+            "not above the limit",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", within = ▸\"2 min\" },\n"),
+            "longer than the whole pattern",
+            "within",
+        ),
+        (
+            "[patterns.x]\n▸".to_owned() + &seq("  { role = \"presence.pir\" },\n  { role = \"loop.exit\" },"),
+            "no zone has a sensor",
+            "one zone has",
+        ),
+        (
+            "[patterns.x]\nzones = [\"quay-1\"]\n".to_owned()
+                + &seq("  { role = \"presence.pir\" },\n  { role = ▸\"loop.exit\" },"),
+            "can never be known in `quay-1`",
+            "name a sensor",
+        ),
+        (
+            "[patterns.x]\n".to_owned()
+                + &seq(up)
+                + "expect = [{ role = \"grant\", after = ▸\"upp\", within = \"5 s\" }]\n",
+            "no step is called `upp`",
+            "did you mean `up`?",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq(up) + "expect = [▸{ role = \"grant\", after = \"up\" }]\n",
+            "no bounded time",
+            "within",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq(up) + "guard = 'steps.up.seconds <\n   ▸secnds'\n",
+            "nothing called \"secnds\"",
+            "seconds",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq(up) + "guard = 'steps.▸upp.count > 1'\n",
+            "no step that is seen is called `upp`",
+            "did you mean `up`?",
+        ),
         ("[patterns.x]\n".to_owned() + &seq(up) + "guard = ▸'seconds + 1 > 3.0'\n", "cannot be told of a match", "1.0"),
-        ("[patterns.x]\nkey = \"plate\"\n".to_owned() + &seq("  ▸{ role = \"loop.exit\" },"), "does not tell which plate", "plates only"),
-        ("[patterns.x]\n".to_owned() + &seq(up).replace("prior = 0.2", "prior = 0.001, min_p = ▸0.99"), "this is never said in `lane-3`", "lower `min_p`"),
-        ("[patterns.x]\n".to_owned() + &seq(up).replace("\"it happened\"", "▸\"an intruder\""), "says \"intruder\" of somebody", "accuses nobody"),
-        ("[patterns.x]\n".to_owned() + &seq(up) + "▸any = [{ role = \"loop.exit\" }]\n", "another way for steps", "one of them"),
-        ("[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", ▸withn = \"5 s\" },"), "has no key `withn`", "within"),
-        ("[patterns.x]\n".to_owned() + &seq(up).replace("within = \"60 s\"", "within = ▸\"25 h\""), "out of range", "24 h"),
+        (
+            "[patterns.x]\nkey = \"plate\"\n".to_owned() + &seq("  ▸{ role = \"loop.exit\" },"),
+            "does not tell which plate",
+            "plates only",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq(up).replace("prior = 0.2", "prior = 0.001, min_p = ▸0.99"),
+            "this is never said in `lane-3`",
+            "lower `min_p`",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq(up).replace("\"it happened\"", "▸\"an intruder\""),
+            "says \"intruder\" of somebody",
+            "accuses nobody",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq(up) + "▸any = [{ role = \"loop.exit\" }]\n",
+            "another way for steps",
+            "one of them",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", ▸withn = \"5 s\" },"),
+            "has no key `withn`",
+            "within",
+        ),
+        (
+            "[patterns.x]\n".to_owned() + &seq(up).replace("within = \"60 s\"", "within = ▸\"25 h\""),
+            "out of range",
+            "24 h",
+        ),
         ("[patterns.▸X]\n".to_owned() + &seq(up), "cannot be called that", "lower-case"),
     ];
     let cases: Vec<Case> = cases.into_iter().map(|(fault, what, help)| (&*fault.leak(), what, help)).collect();

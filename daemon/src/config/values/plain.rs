@@ -188,9 +188,8 @@ impl Value for KindPattern {
 
     fn text(text: &str) -> Result<Self, Fault> {
         let pattern = Self(text.into());
-        let kinds = || {
-            quaywatch_fusion::rule_kinds().iter().map(|rule| rule.kind).chain([quaywatch_fusion::PATTERN_STOPPED])
-        };
+        let kinds =
+            || quaywatch_fusion::rule_kinds().iter().map(|rule| rule.kind).chain([quaywatch_fusion::PATTERN_STOPPED]);
         let wild_inside = text.trim_end_matches('*').contains('*') || text.ends_with("**");
         // Which patterns a site has is known where the site is: see `recipients.rs`.
         let of_pattern = text.strip_prefix(FAMILY).is_some_and(|name| name == "*" || PatternId::new(name).is_ok());
