@@ -226,7 +226,7 @@ impl Scenario {
             feeds: BTreeMap::new(),
             utc_offsets: Vec::new(),
             grid: None,
-            patterns: BTreeMap::new(),
+            patterns: Default::default(),
         })
     }
 }

@@ -15,7 +15,7 @@ use quaywatch_schemas::{
     units::{Finite, Probability, Unit},
 };
 
-const SITES: [&str; 5] = ["gate", "quay", "wet-quay", "simple-lane", "access"];
+const SITES: [&str; 6] = ["gate", "quay", "wet-quay", "simple-lane", "access", "patterns"];
 const START: WallTime = WallTime(1_773_454_310_000_000_000);
 
 fn any_site() -> impl Strategy<Value = Site> {

@@ -198,6 +198,12 @@ pub fn zones_of<'a>(pattern: &'a Pattern, site: &'a Site) -> Vec<&'a ZoneId> {
     site.zones.keys().filter(needed).collect()
 }
 
+/// Whether a pattern that runs in a zone asks for what is followed there.
+pub(crate) fn follow(site: &Site, zone: &ZoneId) -> bool {
+    let tracks = |pattern: &Pattern| pattern.sources().any(|(source, _)| matches!(source, Source::Track { .. }));
+    site.patterns.values().any(|pattern| tracks(pattern) && zones_of(pattern, site).contains(&zone))
+}
+
 /// The sensors a source means, for a pattern that runs in a zone.
 pub fn sensors_of<'a>(source: &'a Source, zone: &'a ZoneId, site: &'a Site) -> impl Iterator<Item = &'a SensorId> {
     site.sensors.iter().filter_map(move |(id, spec)| {

@@ -16,7 +16,7 @@ mod event;
 mod tests;
 mod watermark;
 
-pub(crate) use compile::Compiled;
+pub(crate) use compile::{Compiled, follow};
 pub use compile::{sensors_of, zones_of};
 
 use crate::{

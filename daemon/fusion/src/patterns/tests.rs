@@ -155,8 +155,8 @@ fn counts_slide_over_their_window_and_a_most_is_a_most() {
     assert_eq!(run(&two_or_three, &[(0, 0), (1, 0)]).0, [11], "more may come until its time is over");
     assert_eq!(run(&two_or_three, &[(0, 0), (1, 0), (2, 0), (3, 0)]).0, NEVER, "four are too many");
     let then = plan(parts(vec![step("s1"), counted(2, None, 10)]));
-    assert_eq!(run(&then, &[(0, 1), (5, 0), (9, 0)]).0, [9]);
-    assert_eq!(run(&then, &[(0, 1), (5, 0), (11, 0)]).0, NEVER, "twice, but not in time");
+    assert_eq!(run(&then, &[(0, 0), (5, 1), (9, 1)]).0, [9]);
+    assert_eq!(run(&then, &[(0, 0), (5, 1), (11, 1)]).0, NEVER, "twice, but not in time");
 }
 
 #[test]
@@ -469,6 +469,90 @@ fn and_then_rest(mut records: Vec<(i64, usize, bool, i64)>) -> Vec<(i64, usize, 
     let last = records.last().map_or(0, |(millis, ..)| *millis);
     records.extend((0..SENSORS.len()).map(|sensor| (last + 20_000, sensor, false, 0)));
     records
+}
+
+/// A radar over a yard of 100 m, and a truck that stands in it.
+fn watched(patterns: Vec<(&str, Parts)>) -> Site {
+    use quaywatch_schemas::site::{Mount, View};
+    let mut site = site(patterns);
+    let yard = site.zones.values_mut().next().unwrap();
+    yard.outline = vec![(0.0, 0.0), (100.0, 0.0), (100.0, 100.0), (0.0, 100.0)];
+    let mut radar = site.sensors["s3"].clone();
+    radar.role = Role::Radar;
+    radar.rates = Rates { detection: 0.95, false_alarm: 0.01 };
+    radar.mount = Some(Mount { x: 50.0, y: -10.0, facing_deg: 90.0 });
+    radar.view = Some(View::Polygon(vec![(-200.0, -20.0), (300.0, -20.0), (300.0, 300.0), (-200.0, 300.0)]));
+    site.sensors.insert(SensorId::new("radar").unwrap(), radar);
+    site
+}
+
+/// Somebody walks along y = 50 m at 1.5 m/s, past a truck at 60, 52.
+fn walk(engine: &mut Engine, from: f64, scans: u32) -> Vec<Situation> {
+    use quaywatch_schemas::{
+        observation::{DetectedPosition, Detection, Frame, ObjectClass},
+        units::{Finite, Probability},
+    };
+    let finite = |value| Finite::new(value).unwrap();
+    let seen = |class, x, y| Detection {
+        class,
+        confidence: Some(Probability::new(0.9).unwrap()),
+        position: Some(DetectedPosition::Cartesian {
+            x: finite(x),
+            y: finite(y),
+            covariance: [finite(0.3), finite(0.0), finite(0.3)],
+        }),
+        speed: None,
+        zones: vec![],
+    };
+    let mut said = Vec::new();
+    for scan in 0..scans {
+        let detections =
+            vec![seen(ObjectClass::Person, from + 1.5 * f64::from(scan), 50.0), seen(ObjectClass::Vehicle, 60.0, 52.0)];
+        let reading = Reading::Frame(Frame { detections });
+        let observation = Observation::live(SensorId::new("radar").unwrap(), reading);
+        let stamp = stamp(2000 + i64::from(scan) * 1000, 10 + u64::from(scan));
+        said.extend(engine.observe(&Stamped { stamp, record: Record::Observation(observation) }));
+    }
+    said.extend(engine.advance(&stamp(200_000, 1000)));
+    said
+}
+
+#[test]
+fn what_is_followed_is_in_a_zone_for_a_time_and_near_something() {
+    use quaywatch_schemas::{observation::ObjectClass, site::patterns::NearTo};
+    let track = |near, says, lasts| Step {
+        on: Source::Track { class: Some(ObjectClass::Person), near },
+        says,
+        lasts,
+        weight: None,
+        ..step("s0")
+    };
+    let inside =
+        Parts { key: Key::Object, within: seconds(60), ..parts(vec![track(None, Says::Inside, Some(seconds(20)))]) };
+    let near = || parts(vec![track(Some(NearTo::Track(Some(ObjectClass::Vehicle))), Says::Near(8.0), None)]);
+    let yard = ZoneId::new("yard").unwrap();
+    let edge = parts(vec![track(Some(NearTo::Zone(yard)), Says::Near(1.0), None)]);
+    let mut engine = engine(watched(vec![("edge", edge), ("inside", inside), ("near", near())]));
+    let said = walk(&mut engine, 10.0, 90);
+    let of = |kind: &str| said.iter().filter(|it| it.kind == kind).collect::<Vec<_>>();
+    let seconds_of = |at: WallTime| (at.0 - stamp(2000, 0).wall.0) as f64 / 1e9;
+    let stays = of("site.inside");
+    assert_eq!(stays.iter().map(|it| it.phase).collect::<Vec<_>>(), [Phase::Opened, Phase::Closed], "{stays:?}");
+    assert!(stays[0].evidence.iter().all(|piece| piece.sensor.as_str() == "radar"));
+    // In at 10 m from the start, out at 100 m after a minute.
+    assert!((seconds_of(stays[1].until.unwrap()) - 60.0).abs() < 5.0, "{:?}", stays[1].until);
+    // Nearer than 8 m to the truck from 52 to 68 m: 28 to 39 s.
+    let passes = of("site.near");
+    assert_eq!(passes.iter().map(|it| it.phase).collect::<Vec<_>>(), [Phase::Opened, Phase::Closed], "{passes:?}");
+    assert!((seconds_of(passes[0].from) - 28.5).abs() < 3.0, "{}", seconds_of(passes[0].from));
+    assert!((seconds_of(passes[1].until.unwrap()) - 39.0).abs() < 4.0, "{:?}", passes[1].until);
+    assert!(!of("site.edge").is_empty(), "what is inside is no metre away");
+    everything_adds_up(&said);
+    assert!(of("site.inside").len() + of("site.near").len() < 5);
+
+    // Nobody comes near the truck who walks elsewhere.
+    let mut engine = self::engine(watched(vec![("near", near())]));
+    assert!(walk(&mut engine, 90.0, 30).is_empty());
 }
 
 proptest! {

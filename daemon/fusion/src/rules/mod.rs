@@ -17,6 +17,7 @@ use crate::{
     health::{Change, Memory, SensorHealth},
     index::Index,
     lane::LaneEvent,
+    patterns,
     references::Statements,
     tracks::TrackEvent,
     trails::TrailEvent,
@@ -245,12 +246,13 @@ fn track_weight(existence: f64, prior: f64, witnesses: usize) -> f64 {
 /// No tracker is surer than this that something is there.
 const MOST_SURE: f64 = 0.999;
 
-/// Whether any rule in a zone looks at tracks: others need not be told.
+/// Whether any rule or pattern in a zone looks at tracks: others need not be told.
 pub(crate) fn hears_of_tracks(site: &Site, zone: &ZoneId) -> bool {
     let rules = &site.rules;
     rules.dwell.as_ref().is_some_and(|rule| rule.runs_in(zone))
         || rules.small_craft.as_ref().is_some_and(|rule| rule.runs_in(zone))
         || rules.quay_presence.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || patterns::follow(site, zone)
 }
 
 macro_rules! rules {

@@ -357,13 +357,12 @@ impl InSite<'_> {
                     return findings.add(places.of(at, "role"), what, help);
                 }
             }
-            if let Some(why) = reach::never_said(pattern, zone, self.site) {
-                return findings.add(
-                    places.of(At::Emit, "min_p"),
-                    why,
-                    "lower `min_p`, raise `prior`, or look for more",
-                );
-            }
+        }
+        // Where a pattern runs by itself, it is enough that it can be said in one place.
+        let never: Vec<String> = zones.iter().filter_map(|zone| reach::never_said(pattern, zone, self.site)).collect();
+        let enough = if pattern.zones.is_empty() { never.len() < zones.len() } else { never.is_empty() };
+        if let Some(why) = never.into_iter().next().filter(|_| !enough) {
+            findings.add(places.of(At::Emit, "min_p"), why, "lower `min_p`, raise `prior`, or look for more");
         }
     }
 

@@ -71,7 +71,7 @@ fn what_a_pattern_cannot_do_is_said_at_its_line_and_column() {
     let up = "  { role = \"barrier.open\", as = \"up\" },\n";
     let cases: Vec<(String, &str, &str)> = vec![
         (
-            String::from("▸[patterns.x]\n").replace("▸[patterns.", "[patterns.▸") + "within = \"60 s\"\n" + EMIT,
+            format!("▸[patterns.x]\n").replace("▸[patterns.", "[patterns.▸") + "within = \"60 s\"\n" + EMIT,
             "does not say what to look for",
             "seq",
         ),
@@ -242,7 +242,7 @@ fn two_patterns_that_wait_for_each_other_are_refused() {
     };
     let one_way = format!("[patterns.a]\nseq = [{{ role = \"loop.exit\" }}]\nwithin = \"5 s\"\n{EMIT}");
     assert!(site(&format!("{SITE}{SENSORS}{one_way}{}", waits("b", "a"))).is_ok());
-    let problems = site(&format!("{SITE}{SENSORS}{}{}", waits("a", "b"), waits("b", "a"))).expect_err("a circle").0;
+    let problems = site(&format!("{SITE}{SENSORS}{}{}", waits("a", "b"), waits("b", "a"))).err().expect("a circle").0;
     assert_eq!(problems.len(), 2, "{}", problems.join("\n"));
     assert!(problems[0].contains("`a` waits for what it says itself"), "{}", problems[0]);
 }
