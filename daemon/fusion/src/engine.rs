@@ -313,6 +313,7 @@ impl Engine {
             reading: &observation.reading,
             change,
             at: heard.at,
+            identified: observation.source_id.is_some(),
             stepped_by: heard.stepped_by,
             position: stamp.position,
             media: observation.media.as_ref(),

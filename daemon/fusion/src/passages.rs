@@ -135,18 +135,16 @@ impl Passages {
         match (signal.spec.role, signal.reading) {
             (Role::LoopApproach, Reading::Contact(on)) => {
                 self.ends.approach = true;
-                if self.approach.take(signal.at, *on, signal.sensor, signal.position) {
+                if self.approach.take(signal, *on) {
                     self.changed(signal.at, BEFORE_EXIT, gateway);
                 }
             }
-            (Role::LoopExit, Reading::Contact(on))
-                if self.exit.take(signal.at, *on, signal.sensor, signal.position) =>
-            {
+            (Role::LoopExit, Reading::Contact(on)) if self.exit.take(signal, *on) => {
                 self.crossed(signal.at, gateway);
             }
             (Role::BarrierOpen, Reading::Contact(on)) => {
                 self.ends.arm = true;
-                self.arm.take(signal.at, *on, signal.sensor, signal.position);
+                self.arm.take(signal, *on);
             }
             (Role::PlateFront | Role::PlateRear, Reading::Plate(plate)) => {
                 // A plate whose key is gone says nothing.

@@ -1,6 +1,6 @@
 //! Edges of contacts in the order of when they were, and the pulses they make.
 
-use crate::bounds::EDGES_PER_LOOP;
+use crate::{bounds::EDGES_PER_LOOP, rules::Signal};
 use alloc::{collections::VecDeque, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{Position, SensorId, WallTime};
@@ -53,8 +53,10 @@ const THROUGH_NANOS: i64 = 2_000_000_000;
 
 impl Edges {
     /// Notes that a contact was so at a moment. Says whether that can change a pulse: a contact that is polled says the same
-    /// many times, and a repeat matters only if an edge before it comes late.
-    pub(super) fn take(&mut self, at: WallTime, on: bool, sensor: &SensorId, position: Position) -> bool {
+    /// many times, and a repeat with an identity of its own matters only if an edge before it comes late, or if the detector
+    /// counts vehicles.
+    pub(super) fn take(&mut self, signal: &Signal<'_>, on: bool) -> bool {
+        let (at, sensor, position) = (signal.at, signal.sensor, signal.position);
         let place = self.edges.iter().rposition(|edge| edge.at <= at).map_or(0, |place| place + 1);
         let last = place == self.edges.len();
         let known = self.sensors.iter().position(|known| known == sensor);
@@ -64,6 +66,10 @@ impl Edges {
         });
         let Ok(sensor) = u8::try_from(number) else { return false };
         let before = self.edges.iter().take(place).rev().find(|edge| edge.sensor == sensor).map(|edge| edge.on);
+        // What is polled or repeated without an identity is no word of its own.
+        if place == self.edges.len() && before == Some(on) && !signal.identified {
+            return false;
+        }
         self.edges.insert(place, Edge { at, on, sensor, position });
         if self.edges.len() > EDGES_PER_LOOP {
             self.forget();

@@ -298,9 +298,9 @@ impl Transit {
                 }
             }
             // Where vehicles stop between the loops, one that is still on the approach has not crossed.
-            Some(usual) if usual > 3.0 && took < 0.0 => 1.5 * MISSED,
+            Some(usual) if usual > STOPS && took < 0.0 => 1.5 * MISSED,
             // Followers do not stop, and some have their papers checked for long.
-            Some(usual) if usual > 3.0 => {
+            Some(usual) if usual > STOPS => {
                 let off = libm::log(took.max(0.1) / usual) / SPREAD;
                 (0.5 * off * off).min(1.5)
             }
@@ -309,6 +309,8 @@ impl Transit {
     }
 }
 
+/// Where vehicles take longer than this they stop between the loops, in seconds: 22 m at walking pace take no more.
+const STOPS: f64 = 8.0;
 /// Deviation of the logarithm of the time between the loops: half of the vehicles take between two thirds and one and a half
 /// times the usual.
 const SPREAD: f64 = 0.6;

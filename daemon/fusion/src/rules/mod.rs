@@ -91,6 +91,8 @@ pub(crate) struct Signal<'a> {
     pub(crate) reading: &'a Reading,
     pub(crate) change: Change,
     pub(crate) at: WallTime,
+    /// Whether its source gave it an identity: a state that is only repeated has none.
+    pub(crate) identified: bool,
     /// By how many nanoseconds its clock was found set.
     pub(crate) stepped_by: Option<i64>,
     pub(crate) position: Position,

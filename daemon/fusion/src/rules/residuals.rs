@@ -14,6 +14,8 @@ pub(super) struct Residuals {
 pub(super) const SURE_ENOUGH: f64 = 0.8;
 /// So many vehicles must agree before a scale is believed to be off.
 const ENOUGH: usize = 3;
+/// To within so much: a scale that drifts does so by a few divisions between two vehicles.
+const AGREE_KG: f64 = 700.0;
 /// A scale that is off by more is broken, not off.
 const MOST_BIAS_KG: f64 = 3000.0;
 
@@ -33,7 +35,9 @@ impl Residuals {
         let mut sorted: Vec<f64> = self.last.iter().rev().take(5).copied().collect();
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-        middle.clamp(-MOST_BIAS_KG, MOST_BIAS_KG)
+        // Loads that are wrong are each wrong by their own amount.
+        let agree = sorted.iter().filter(|residual| libm::fabs(**residual - middle) < AGREE_KG).count();
+        if agree < ENOUGH || libm::fabs(middle) > MOST_BIAS_KG { 0.0 } else { middle }
     }
 }
 
