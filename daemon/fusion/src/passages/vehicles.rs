@@ -263,7 +263,7 @@ pub(super) struct Transit {
 impl Transit {
     pub(super) fn note(&mut self, passage: &Passage) {
         let off = passage.approach.as_ref().and_then(|approach| approach.off);
-        if let Some(off) = off.filter(|off| *off < passage.crossed) {
+        if let Some(off) = off {
             if self.last.len() == TRANSITS {
                 self.last.pop_front();
             }
@@ -289,12 +289,13 @@ impl Transit {
         let long = patience.within.as_secs_f64();
         match usual {
             _ if took > long || took < -LONGEST_OVERLAP => 2.0 * MISSED,
-            // A truck that is longer than the lane is on both loops at once; that is rarer than one that is not.
+            // A truck that is longer than the lane is on both loops at once; that is a little rarer than one that is not.
+            None if took < 0.0 => 0.6,
             None => {
-                if took < 0.0 {
-                    1.5
-                } else {
+                if took < QUEUED {
                     0.5
+                } else {
+                    1.5
                 }
             }
             // Where vehicles stop between the loops, one that is still on the approach has not crossed.
@@ -311,6 +312,8 @@ impl Transit {
 
 /// Where vehicles take longer than this they stop between the loops, in seconds: 22 m at walking pace take no more.
 const STOPS: f64 = 8.0;
+/// Who takes longer has waited for something, in seconds.
+const QUEUED: f64 = 45.0;
 /// Deviation of the logarithm of the time between the loops: half of the vehicles take between two thirds and one and a half
 /// times the usual.
 const SPREAD: f64 = 0.6;
@@ -368,9 +371,9 @@ fn vehicles<'a>(
                 offer(costs[at(row - 1, column)] + MISSED, Step::Exit);
             }
             if approach.is_some() {
-                // What came before the first exit that is remembered is forgotten; what comes after the last still waits.
+                // What came before the first exit that is remembered may be an earlier exit's; what comes after the last waits.
                 let cost = match row {
-                    0 => 0.1,
+                    0 => MISSED / 2.0,
                     row if row + 1 == rows => 0.0,
                     _ => MISSED,
                 };
