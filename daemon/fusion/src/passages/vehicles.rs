@@ -267,7 +267,7 @@ impl Transit {
             if self.last.len() == TRANSITS {
                 self.last.pop_front();
             }
-            self.last.push_back(seconds_between(off, passage.crossed));
+            self.last.push_back(seconds_between(off, passage.crossed).max(0.0));
         }
     }
 
@@ -371,9 +371,11 @@ fn vehicles<'a>(
                 offer(costs[at(row - 1, column)] + MISSED, Step::Exit);
             }
             if approach.is_some() {
-                // What came before the first exit that is remembered may be an earlier exit's; what comes after the last waits.
+                // What came before the first exit that is looked at was an earlier exit's, if there was one; what comes after
+                // the last still waits.
                 let cost = match row {
-                    0 => MISSED / 2.0,
+                    0 if exits.len() < EXITS => MISSED,
+                    0 => 0.1,
                     row if row + 1 == rows => 0.0,
                     _ => MISSED,
                 };
