@@ -232,6 +232,15 @@ fn what_a_pattern_cannot_do_is_said_at_its_line_and_column() {
 }
 
 #[test]
+fn the_readmes_pattern_is_in_order() {
+    let readme = include_str!("../../../../README.md");
+    let begin = readme.find("[patterns.follower]").expect("a pattern in the README");
+    let pattern = readme[begin..].split("```").next().expect("its end");
+    let read = site(&format!("{SITE}{SENSORS}{pattern}")).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(read.site.patterns.len(), 1);
+}
+
+#[test]
 fn what_is_followed_needs_a_place_to_be_in() {
     let placed = SITE.replace("closed = \"always\"", "closed = \"always\"\noutline = [[0, 0], [50, 0], [50, 20]]");
     let text = |zone: &str| {
