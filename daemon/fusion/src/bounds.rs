@@ -44,8 +44,9 @@ pub const WEIGHTS_PER_LANE: usize = 256;
 /// Moving things known at once, of all sensors that give positions. At the bound the least believed goes, unconfirmed ones
 /// first.
 pub const TRACKS: usize = 1_024;
-/// Measurements no track explains, kept for the next scan to be matched with: two scans of nothing but clutter.
-pub const SEEDS: usize = 512;
+/// Measurements no track explains, kept for the next scan to be matched with: twice the tracks. At the bound new ones are
+/// let go: they come again with the next scan.
+pub const SEEDS: usize = 2 * TRACKS;
 /// Sensors whose last record of a track is kept: what is said of it rests on these.
 pub const SENSORS_PER_TRACK: usize = 4;
 /// Words of the last seconds that a late one is put between: ten sensors at ten scans a second for five seconds. Beyond it

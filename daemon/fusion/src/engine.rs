@@ -769,7 +769,7 @@ impl Around<'_> {
         stamp: &Stamp,
         out: &'b mut Vec<Situation>,
     ) -> Option<Here<'b>> {
-        let (zone_id, place) = self.site.zones.get_key_value(self.index.zone_name(zone)?)?;
+        let (zone_id, place) = self.index.place(zone)?;
         Some(Here {
             now: stamp.gateway,
             site: self.site,

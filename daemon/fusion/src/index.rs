@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use quaywatch_schemas::{
     SensorId, Site, ZoneId,
-    site::{Role, Sensor},
+    site::{Role, Sensor, Zone},
 };
 
 /// The places of a site's sensors and zones.
@@ -17,6 +17,7 @@ pub(crate) struct Index {
     /// In name order: their numbers are their places.
     sensors: Vec<SensorId>,
     zones: Vec<ZoneId>,
+    places: Vec<Zone>,
     /// Only ever asked for one name: the order of its entries decides nothing.
     number_of: HashMap<SensorId, u32, FixedState>,
     zone_of: Vec<u32>,
@@ -32,6 +33,7 @@ impl Index {
         let mut index = Self {
             by_zone: zones.iter().map(|_| BTreeMap::new()).collect(),
             zones,
+            places: site.zones.values().cloned().collect(),
             number_of: HashMap::with_capacity_and_hasher(site.sensors.len(), FixedState::default()),
             ..Self::default()
         };
@@ -64,6 +66,10 @@ impl Index {
 
     pub(crate) fn zone_name(&self, zone: u32) -> Option<&ZoneId> {
         self.zones.get(zone as usize)
+    }
+
+    pub(crate) fn place(&self, zone: u32) -> Option<(&ZoneId, &Zone)> {
+        Some((self.zones.get(zone as usize)?, self.places.get(zone as usize)?))
     }
 
     pub(crate) fn zone_of(&self, sensor: usize) -> Option<u32> {

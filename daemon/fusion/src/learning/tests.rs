@@ -46,7 +46,7 @@ fn site() -> Site {
         feeds: BTreeMap::new(),
         utc_offsets: Vec::new(),
         grid: None,
-        patterns: BTreeMap::new(),
+        patterns: Default::default(),
     }
 }
 

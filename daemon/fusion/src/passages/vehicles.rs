@@ -173,6 +173,8 @@ const READ_BEFORE: Duration = Duration::from_millis(1500);
 const READ_SOON: Duration = Duration::from_secs(12);
 /// Until so long after it opened.
 const READ_AFTER: Duration = Duration::from_secs(3);
+/// What is said of those ahead and behind is said this long before or after.
+const BESIDE: Duration = Duration::from_secs(90);
 /// A source's clock is known to about this much.
 const CLOCK_SLACK: Duration = Duration::from_secs(1);
 /// A rear camera reads until so long after the loop was free.
@@ -191,6 +193,7 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
     let vehicle = vehicles.get(me)?;
     let exit = vehicle.exit?;
     let before = me.checked_sub(1).and_then(|before| vehicles.get(before)).and_then(|before| before.exit);
+    let came = vehicle.approach.map_or(exit.on.before(patience.within), |approach| approach.on);
     let mut passage = Passage {
         first,
         crossed: exit.on,
@@ -214,8 +217,10 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
         last: false,
         digest: 0,
     };
-    let came = vehicle.approach.map_or(exit.on.before(patience.within), |approach| approach.on);
-    for heard in &lane.heard {
+    // Nothing that was said before it came or long after it had left is about it or about those beside it.
+    let (first, last) = (came.before(BESIDE), exit.off.unwrap_or(exit.on).after(BESIDE));
+    let begin = lane.heard.partition_point(|heard| heard.at < first);
+    for heard in lane.heard.iter().skip(begin).take_while(|heard| heard.at <= last) {
         let whose = whose(heard, &vehicles);
         match (&heard.what, whose) {
             (What::Plate(read), Some(index)) if index == me => {
@@ -512,7 +517,9 @@ const GRANT_LASTS: Duration = Duration::from_secs(60);
 fn mass(lane: &Passages, vehicle: &Vehicle<'_>, alone: WallTime, exit: &Pulse) -> Option<Mass> {
     let settled_from = |from: WallTime| -> Vec<_> {
         let on_scale = |at: WallTime| from <= at && at <= exit.on.after(CLOCK_SLACK / 4);
-        lane.weights.iter().filter(|weight| weight.kg >= LIGHTEST_KG && on_scale(weight.at)).collect()
+        let begin = lane.weights.partition_point(|weight| weight.at < from);
+        let there = lane.weights.iter().skip(begin).take_while(|weight| on_scale(weight.at));
+        there.filter(|weight| weight.kg >= LIGHTEST_KG).collect()
     };
     // Behind the approach loop, or, where the scale lies under it, on it.
     let drove_on = vehicle.approach.and_then(|approach| approach.off).map(|off| off.before(CLOCK_SLACK));

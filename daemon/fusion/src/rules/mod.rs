@@ -9,6 +9,8 @@ mod doorway;
 mod findings;
 mod per_passage;
 mod residuals;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     evidence::{Draft, logit, situation},

@@ -51,11 +51,13 @@ impl PerPassage {
         match draft {
             Some(draft) if draft.probability() >= enough && passage.exit.is_some() => {
                 let life = self.open.entry(passage.first).or_default();
-                if !passage.last || !open {
-                    life.say(here, passage.first, draft.clone());
-                }
-                if passage.last {
-                    life.end(here, Phase::Closed, draft);
+                match (passage.last, open) {
+                    (true, true) => life.end(here, Phase::Closed, draft),
+                    (true, false) => {
+                        life.say(here, passage.first, draft.clone());
+                        life.end(here, Phase::Closed, draft);
+                    }
+                    (false, _) => life.say(here, passage.first, draft),
                 }
             }
             draft if open => {

@@ -71,9 +71,6 @@ const HOLDS: Duration = Duration::from_secs(10);
 const SEEN_AGAIN: f64 = 0.8;
 /// The score from which on detectors report by themselves: a usual hit.
 const USUAL_SCORE: f64 = 0.7;
-/// What a sensor says by following somebody counts this share of what the tracker believes: an echo that is followed is
-/// followed for long.
-const FOLLOWED: f64 = 0.75;
 /// A sensor that covers only part of a zone is silent about the rest: its silence counts a third.
 const SILENCE_COUNTS: f64 = 0.3;
 
@@ -142,7 +139,7 @@ impl QuayPresence {
         };
         match event.change {
             TrackChange::Entered | TrackChange::Still if share > 0.5 => {
-                let weight = logit(track.existence).min(MOST_WEIGHT) * FOLLOWED;
+                let weight = logit(track.existence).min(MOST_WEIGHT);
                 for (sensor, position) in &track.witnesses {
                     // A sensor that says more in its own role goes on saying that.
                     let own = self.words.get(sensor).is_some_and(|word| word.weight > weight);

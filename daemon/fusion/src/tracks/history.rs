@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 /// How late a word may come, in nanoseconds: half a second more than what FUSION's data shows of cameras behind a busy
 /// switch.
 const HORIZON: i64 = 5_000_000_000;
-/// A scene of this many tracks is copied after every word; larger ones, or where words come faster than scenes can be kept,
-/// this many nanoseconds apart at least: a copy costs a tenth of a word, but the room has its bound.
+/// Scenes of up to this many tracks are copied before every word, larger ones, or where words come faster than scenes can be
+/// kept, this many nanoseconds apart at least. A copy costs a tenth of a word, but the room has its bound.
 const SMALL: usize = 64;
-const APART: i64 = 400_000_000;
+const APART: i64 = 200_000_000;
+const APART_PER_TRACK: i64 = 1_000_000;
 /// The base is moved by this much at least, in nanoseconds.
 const AT_ONCE: i64 = 1_000_000_000;
 
@@ -141,7 +142,7 @@ impl History {
         let Some(last) = last else { return };
         let copied = self.scenes.back().map_or(i64::MIN / 2, |(key, _)| key.0);
         let often = self.now.tracks.len() <= SMALL && self.words.len() < SCENES;
-        if !often && at - copied < APART {
+        if !often && at - copied < APART.max(self.now.tracks.len() as i64 * APART_PER_TRACK) {
             return;
         }
         let mut scene = match self.scenes.len() {

@@ -3,7 +3,7 @@
 //! One tracker for the whole site, not one per zone: who walks from the quay to the gate stays one track. Radars, cameras
 //! and vessels' own words give places, presence sensors say whether something is in their view, and all of them speak
 //! through what they do not say too. [`Tracker::take`] puts each word where its time belongs (`history.rs`), lets it change
-//! what is taken to be there (`scene.rs`), and gives back what that means for zones.
+//! what is taken to be there (`scene.rs`, `track.rs`), and gives back what that means for zones.
 //!
 //! | Question | File |
 //! |---|---|
@@ -22,6 +22,7 @@ mod names;
 mod scene;
 #[cfg(test)]
 mod tests;
+mod track;
 mod view;
 
 pub(crate) use names::{Sighting, TrackChange, TrackEvent};
@@ -36,8 +37,8 @@ use quaywatch_schemas::{
     observation::{Cooperative, Frame, ObjectClass},
     site::Grid,
 };
-use scene::Track;
 use serde::{Deserialize, Serialize};
+use track::Track;
 use view::{Watcher, WatcherKind};
 
 /// A track as others see it.
@@ -161,7 +162,7 @@ impl Tracker {
             Taken::Repeated => self.counts.repeated += 1,
         }
         let around = names::Around { watchers: &self.watchers, zones: &self.zones, wall_ahead: self.wall_ahead };
-        self.names.look(&mut self.history.now.tracks, self.latest, &around, events);
+        self.names.look(&mut self.history.now, self.latest, &around, events);
     }
 
     /// Tracks that are likely there, where they are at a time, in the order they were named.

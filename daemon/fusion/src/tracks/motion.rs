@@ -102,18 +102,17 @@ impl Gaussian {
     /// How far a measurement is from what was expected, and how surely that is known.
     pub(crate) fn innovation(&self, measured: &Measurement) -> Innovation {
         let s = [self.cov[XX] + measured.cov[0], self.cov[XY] + measured.cov[1], self.cov[YY] + measured.cov[2]];
-        let determinant = s[0] * s[2] - s[1] * s[1];
+        let inverse = 1.0 / (s[0] * s[2] - s[1] * s[1]);
         let e = [measured.at[0] - self.mean[0], measured.at[1] - self.mean[1]];
-        let squared = (s[2] * e[0] * e[0] - 2.0 * s[1] * e[0] * e[1] + s[0] * e[1] * e[1]) / determinant;
-        Innovation { e, s, determinant, squared }
+        let squared = (s[2] * e[0] * e[0] - 2.0 * s[1] * e[0] * e[1] + s[0] * e[1] * e[1]) * inverse;
+        Innovation { e, s, inverse, squared }
     }
 
-    /// Kalman update with a mean innovation `e` of covariance `s`, of which the share `told` comes from measurements (the
-    /// rest says nothing), and with the spread of the measurements that were averaged (probabilistic data association;
+    /// Kalman update with a mean innovation `e`, of which the share `told` comes from measurements like `one` (the rest says
+    /// nothing), and with the spread of the measurements that were averaged (probabilistic data association;
     /// Bar-Shalom and Li, *Multitarget-Multisensor Tracking*, 1995, section 3.4).
-    pub(crate) fn update(&mut self, s: &[f64; 3], e: &[f64; 2], told: f64, spread: &[f64; 3]) {
-        let p = &self.cov;
-        let inverse = 1.0 / (s[0] * s[2] - s[1] * s[1]);
+    pub(crate) fn update(&mut self, one: &Innovation, e: &[f64; 2], told: f64, spread: &[f64; 3]) {
+        let (p, s, inverse) = (&self.cov, &one.s, one.inverse);
         // Gain: P H' S^-1, one row per state.
         let gain = |x: f64, y: f64| [(x * s[2] - y * s[1]) * inverse, (y * s[0] - x * s[1]) * inverse];
         let k = [gain(p[XX], p[XY]), gain(p[XY], p[YY]), gain(p[XU], p[YU]), gain(p[XV], p[YV])];
@@ -159,7 +158,8 @@ pub(crate) struct Innovation {
     pub(crate) e: [f64; 2],
     /// Its covariance [xx, xy, yy].
     pub(crate) s: [f64; 3],
-    pub(crate) determinant: f64,
+    /// One over its determinant.
+    pub(crate) inverse: f64,
     /// Squared Mahalanobis distance.
     pub(crate) squared: f64,
 }
@@ -167,7 +167,7 @@ pub(crate) struct Innovation {
 impl Innovation {
     /// Density of the measurement, per m².
     pub(crate) fn likelihood(&self) -> f64 {
-        libm::exp(-0.5 * self.squared) / (2.0 * core::f64::consts::PI * libm::sqrt(self.determinant))
+        libm::exp(-0.5 * self.squared) * libm::sqrt(self.inverse) * (0.5 * core::f64::consts::FRAC_1_PI)
     }
 }
 

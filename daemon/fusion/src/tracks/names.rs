@@ -7,7 +7,8 @@
 use super::{
     geometry::{Point, Polygon},
     measure::CLASSES,
-    scene::{Born, Track},
+    scene::Scene,
+    track::{Born, Track, Witness},
     view::Watcher,
 };
 use crate::bounds::NAMED_TRACKS;
@@ -66,6 +67,7 @@ pub(crate) struct Names {
 /// A track that has a name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Named {
+    number: u64,
     track: Track,
     /// Zones it is in, by their place in the list, and since when.
     inside: Vec<(u16, i64)>,
@@ -83,6 +85,8 @@ pub(crate) struct Around<'a> {
 
 /// How often zones are told, in nanoseconds.
 const LOOK: i64 = 500_000_000;
+/// How often where no zone listens: only to know where tracks were that are lost.
+const LOOK_ALONE: i64 = 2_000_000_000;
 /// A lost track's name is kept for so long, in nanoseconds: a person behind a container stack comes out again by then.
 const FOUND_WITHIN: i64 = 10_000_000_000;
 /// How far from where it would be it may be found: this many metres, and this many more per second of not being seen.
@@ -104,13 +108,15 @@ impl Names {
     /// Names what was confirmed, and from time to time says what that means for zones.
     pub(crate) fn look(
         &mut self,
-        tracks: &mut [Track],
+        scene: &mut Scene,
         now: i64,
         around: &Around<'_>,
         events: &mut Vec<(ZoneId, TrackEvent)>,
     ) {
+        let tracks = &mut scene.tracks;
         let mut marked = false;
-        for index in 0..tracks.len() {
+        let unnamed = core::mem::take(&mut scene.unnamed);
+        for index in 0..if unnamed { tracks.len() } else { 0 } {
             let track = &tracks[index];
             if !track.confirmed || track.number > 0 {
                 continue;
@@ -127,7 +133,8 @@ impl Names {
             };
             tracks[index].number = number;
         }
-        if now - self.looked >= LOOK {
+        let every = if around.zones.is_empty() { LOOK_ALONE } else { LOOK };
+        if now - self.looked >= every {
             self.looked = now;
             self.tell(tracks, now, around, events);
         }
@@ -155,8 +162,10 @@ impl Names {
                 named.lost = false;
             }
             None => {
-                self.named
-                    .insert(number, Named { track: *track, inside: Vec::new(), looked: i64::MIN / 2, lost: false });
+                self.named.insert(
+                    number,
+                    Named { number, track: *track, inside: Vec::new(), looked: i64::MIN / 2, lost: false },
+                );
             }
         }
         self.of.insert(track.born, number);
@@ -184,16 +193,16 @@ impl Names {
             named.track = *track;
             named.looked = now;
             if track.existence >= super::SHOWN {
-                named.tell(track.number, before, now, around, events);
+                named.tell(before, now, around, events);
             }
         }
         let Self { named, of, .. } = self;
-        named.retain(|number, named| {
+        named.retain(|_, named| {
             let kept = !named.lost || now - named.track.seen <= FOUND_WITHIN;
             if !kept {
                 of.remove(&named.track.born);
                 for (zone, since) in &named.inside {
-                    named.event(*number, *zone, TrackChange::Lost, *since, named.track.seen, around, events);
+                    named.event(*zone, TrackChange::Lost, *since, named.track.seen, around, events);
                 }
             }
             kept
@@ -214,14 +223,7 @@ impl Names {
 
 impl Named {
     /// Says which zones it came into, is in, and left. `before` is where it was at the last look.
-    fn tell(
-        &mut self,
-        number: u64,
-        before: Option<Point>,
-        now: i64,
-        around: &Around<'_>,
-        events: &mut Vec<(ZoneId, TrackEvent)>,
-    ) {
+    fn tell(&mut self, before: Option<Point>, now: i64, around: &Around<'_>, events: &mut Vec<(ZoneId, TrackEvent)>) {
         let place = self.track.place(now);
         for (index, (_, outline)) in around.zones.iter().enumerate() {
             let zone = index as u16;
@@ -229,14 +231,14 @@ impl Named {
             match was {
                 None if outline.contains(place) => {
                     self.inside.push((zone, now));
-                    self.event(number, zone, TrackChange::Entered, now, now, around, events);
+                    self.event(zone, TrackChange::Entered, now, now, around, events);
                 }
                 // Fast through a narrow zone: it was in it between two looks.
                 None if before
                     .is_some_and(|before| outline.is_crossed_by(before, place) && !outline.contains(before)) =>
                 {
-                    self.event(number, zone, TrackChange::Entered, now, now, around, events);
-                    self.event(number, zone, TrackChange::Left, now, now, around, events);
+                    self.event(zone, TrackChange::Entered, now, now, around, events);
+                    self.event(zone, TrackChange::Left, now, now, around, events);
                 }
                 None => {}
                 Some(at) => {
@@ -246,16 +248,14 @@ impl Named {
                         self.inside.remove(at);
                     }
                     let change = if left { TrackChange::Left } else { TrackChange::Still };
-                    self.event(number, zone, change, since, now, around, events);
+                    self.event(zone, change, since, now, around, events);
                 }
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn event(
         &self,
-        number: u64,
         zone: u16,
         change: TrackChange,
         since: i64,
@@ -265,13 +265,13 @@ impl Named {
     ) {
         let Some((zone, _)) = around.zones.get(usize::from(zone)) else { return };
         let track = &self.track;
-        let witnesses = track.witnesses.iter().flatten().filter_map(|witness| {
+        let witnesses = track.witnesses.iter().filter(|witness| **witness != Witness::NONE).filter_map(|witness| {
             let watcher = around.watchers.get(usize::from(witness.sensor))?;
             Some((watcher.id.clone(), Position(witness.record)))
         });
         let wall = |at: i64| WallTime(at.saturating_add(around.wall_ahead));
         let sighting = Sighting {
-            number,
+            number: self.number,
             at: wall(at),
             since: wall(since),
             place: track.place(at),
@@ -290,6 +290,12 @@ pub(crate) fn classes(track: &Track) -> [(ObjectClass, f64); CLASSES] {
     const ALL: [ObjectClass; CLASSES] =
         [ObjectClass::Person, ObjectClass::Vehicle, ObjectClass::Vessel, ObjectClass::Other];
     let mut each = core::array::from_fn(|i| (ALL[i], track.classes[i]));
-    each.sort_by(|a: &(ObjectClass, f64), b| b.1.total_cmp(&a.1));
+    for last in 1..CLASSES {
+        for i in (0..last).rev() {
+            if each[i + 1].1 > each[i].1 {
+                each.swap(i, i + 1);
+            }
+        }
+    }
     each
 }

@@ -12,67 +12,13 @@ use super::{
     geometry::Point,
     history::{Entry, What},
     measure::{CLASSES, Measurement},
-    motion::{Innovation, Manner, Motion},
+    motion::Innovation,
+    track::{Born, FORGOTTEN_TENTATIVE, GATE, SEED_GATE, SPEEDS, Seed, Track, seconds},
     view::{Watcher, WatcherKind},
 };
-use crate::bounds::{SEEDS, SENSORS_PER_TRACK, TRACKS};
+use crate::bounds::{SEEDS, TRACKS};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
-
-/// A moving thing with uncertainty.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Track {
-    /// The measurement it began with: its name, the same whenever the history is gone through again.
-    pub(crate) born: Born,
-    /// Nanoseconds of gateway time its motion is of.
-    pub(crate) at: i64,
-    pub(crate) motion: Motion,
-    /// Mean of the motion and the larger standard deviations of place and speed.
-    pub(crate) mean: [f64; 4],
-    pub(crate) sd: f64,
-    speed_sd: f64,
-    /// Probability that it is there.
-    pub(crate) existence: f64,
-    /// Whether it was ever sure enough to be shown.
-    pub(crate) confirmed: bool,
-    pub(crate) classes: [f64; CLASSES],
-    /// The scan that last showed it.
-    pub(crate) seen: i64,
-    pub(crate) hits: u32,
-    /// Its name where it is shown. Follows from where it began, and is looked up again where it is zero.
-    #[serde(skip)]
-    pub(crate) number: u64,
-    /// The newest record of each sensor that showed it, oldest first; none where there were fewer.
-    pub(crate) witnesses: [Option<Witness>; SENSORS_PER_TRACK],
-    /// The vessel's name and when it last spoke.
-    pub(crate) vessel: Option<(u32, i64)>,
-}
-
-/// The measurement a track began with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Born {
-    pub(crate) at: i64,
-    pub(crate) sensor: u16,
-    pub(crate) index: u16,
-}
-
-/// A record that showed a track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Witness {
-    /// The sensor's place among the watchers.
-    pub(crate) sensor: u16,
-    pub(crate) record: u64,
-}
-
-/// A measurement that no track explains.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Seed {
-    born: Born,
-    measured: Measurement,
-    /// Odds that it is something real.
-    odds: f64,
-    record: u64,
-}
 
 /// A presence sensor's last word.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -88,9 +34,13 @@ struct Contact {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scene {
     pub(crate) tracks: Vec<Track>,
+    /// Sorted along x.
     seeds: Vec<Seed>,
     contacts: Vec<Contact>,
     tended: i64,
+    /// Whether a confirmed track may still lack its name.
+    #[serde(skip, default = "yes")]
+    pub(crate) unnamed: bool,
     /// How many tracks were let go at the bound.
     pub(crate) let_go: u64,
 }
@@ -98,11 +48,11 @@ pub(crate) struct Scene {
 /// Room to work in. Holds nothing between two scans.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desk {
-    association: Association,
+    pub(super) association: Association,
     candidates: Vec<Candidate>,
-    likelihoods: Vec<[(Innovation, f64); 2]>,
+    pub(super) likelihoods: Vec<[(Innovation, f64); 2]>,
     matches: Vec<(f64, usize, usize)>,
-    shadowed: Vec<bool>,
+    pub(super) shadowed: Vec<bool>,
     used: Vec<bool>,
 }
 
@@ -113,8 +63,6 @@ struct Candidate {
     detection: f64,
 }
 
-/// Things leave, or are no longer told from what stands around, once in this many seconds: minutes are usual on a quay.
-const STAYS: f64 = 200.0;
 /// Where nothing looks, a track is believed for about this many seconds: who leaves the covered area seldom comes back.
 const STAYS_UNSEEN: f64 = 3.0;
 /// A vessel that told its name is believed until this long after its last word, in nanoseconds: twice the longest interval
@@ -124,22 +72,11 @@ const VESSEL_STAYS: i64 = 360_000_000_000;
 const UNDISCOVERED: f64 = 2e-6;
 /// The same beside a confirmed track: a second echo of the same thing is likelier than a second thing.
 const BESIDE_A_TRACK: f64 = 0.2;
-/// Standard deviation of the speed of something just found, in m/s along each axis, and how often: mostly people, trucks and
-/// harbour craft; now and then a car or a boat at 40 knots.
-const SPEEDS: [(f64, f64); 2] = [(3.0, 0.9), (10.0, 0.1)];
-/// How strongly something just found may turn, as the density of its acceleration in m²/s³.
-const FOUND_TURNING: f64 = 0.5;
-/// Gate, as squared Mahalanobis distance: 1 in 3,000 measurements of a thing falls outside.
-const GATE: f64 = 16.0;
-/// A track is confirmed from this probability on, after two measurements at least.
-const CONFIRMED: f64 = 0.8;
-/// Below this it is forgotten: four misses of a radar that sees nine of ten.
-const FORGOTTEN: f64 = 0.002;
-const FORGOTTEN_TENTATIVE: f64 = 0.05;
-/// A place known no better than this, in metres, is no place.
-const LOST_SD: f64 = 25.0;
 /// Seeds are matched with what comes within this time, in nanoseconds.
 const SEED_LIVES: i64 = 2_500_000_000;
+/// How far apart along x a seed and its match can be, in metres: three standard deviations of the fastest for as long as a seed
+/// lives.
+const SEED_REACH: f64 = 80.0;
 /// A seed of lower odds than this could not become a track with the best second measurement: a radar that sees nine of ten has
 /// missed it twice.
 const HOPELESS: f64 = 5e-4;
@@ -163,6 +100,7 @@ impl Scene {
         self.seeds.clone_from(&other.seeds);
         self.contacts.clone_from(&other.contacts);
         self.tended = other.tended;
+        self.unnamed = other.unnamed;
         self.let_go = other.let_go;
     }
 
@@ -191,12 +129,13 @@ impl Scene {
         desk.shadowed.clear();
         desk.shadowed.resize(measured.len(), false);
         let noise = watcher.false_alarms + UNDISCOVERED;
+        let around = around(measured);
         for (index, track) in self.tracks.iter_mut().enumerate() {
             let seconds = seconds(entry.at - track.at);
             let place = (track.mean[0] + seconds * track.mean[2], track.mean[1] + seconds * track.mean[3]);
             let seen = watcher.sees(place, track.sd + seconds * track.speed_sd);
             // Nobody measures a view so well that it could not have seen something beside it.
-            if seen < 1e-3 && !is_beside(measured, place) {
+            if seen < 1e-3 && !is_beside(measured, around, place) {
                 continue;
             }
             track.predict(entry.at);
@@ -206,7 +145,7 @@ impl Scene {
             track.gate(measured, watcher.detection / noise, desk);
         }
         desk.association.solve();
-        let mut pair = 0;
+        let (mut pair, mut gone) = (0, false);
         for (candidate, Candidate { track, detection }) in desk.candidates.iter().enumerate() {
             let (missed, pairs) = desk.association.of(candidate);
             let likelihoods = &desk.likelihoods[pair..pair + pairs.len()];
@@ -215,9 +154,13 @@ impl Scene {
             let before = 1.0 - track.existence * detection;
             let unseen = missed * track.existence * (1.0 - detection) / before;
             track.update(unseen, pairs, likelihoods, measured, entry);
+            self.unnamed |= track.confirmed && track.number == 0;
+            gone |= !track.is_believed();
         }
         self.discover(entry, measured, watcher, noise, desk);
-        self.prune();
+        if gone || self.tracks.len() > TRACKS {
+            self.prune();
+        }
     }
 
     /// What no track explains: matched with seeds, or sown.
@@ -228,11 +171,16 @@ impl Scene {
             if free < 0.1 {
                 continue;
             }
-            for (seed_index, seed) in self.seeds.iter().enumerate() {
+            let first = self.seeds.partition_point(|seed| seed.measured.at[0] < measurement.at[0] - SEED_REACH);
+            for (seed_index, seed) in self.seeds.iter().enumerate().skip(first) {
+                if seed.measured.at[0] > measurement.at[0] + SEED_REACH {
+                    break;
+                }
                 let seconds = seconds(entry.at - seed.born.at);
                 let spread = SPEEDS[1].0 * SPEEDS[1].0 * seconds * seconds;
                 let (dx, dy) = (measurement.at[0] - seed.measured.at[0], measurement.at[1] - seed.measured.at[1]);
-                if dx * dx + dy * dy > GATE * (spread + 30.0) {
+                let (a, b) = (&seed.measured.cov, &measurement.cov);
+                if dx * dx + dy * dy > SEED_GATE * (spread + a[0] + a[2] + b[0] + b[2]) {
                     continue;
                 }
                 let Some((likelihood, _)) = seed.leads_to(measurement, seconds) else { continue };
@@ -270,7 +218,7 @@ impl Scene {
                 continue;
             }
             if self.seeds.len() == SEEDS {
-                self.seeds.remove(0);
+                break;
             }
             let beside = if desk.shadowed[index] { BESIDE_A_TRACK } else { 1.0 };
             self.seeds.push(Seed {
@@ -280,6 +228,7 @@ impl Scene {
                 record: entry.record,
             });
         }
+        self.seeds.sort_by(|a, b| a.measured.at[0].total_cmp(&b.measured.at[0]).then(a.born.cmp(&b.born)));
     }
 
     /// A presence sensor's contact: a hit is likelier where something is, and silence where nothing is.
@@ -328,7 +277,7 @@ impl Scene {
                     let innovation = model.innovation(measured);
                     // Its word and its echo far apart: the name stays, the place is the echo's.
                     if innovation.squared < GATE {
-                        model.update(&innovation.s, &innovation.e, 1.0, &[0.0; 3]);
+                        model.update(&innovation, &innovation.e, 1.0, &[0.0; 3]);
                     }
                 }
                 track.existence = 1.0 - (1.0 - track.existence) * 0.01;
@@ -351,6 +300,7 @@ impl Scene {
                 }
                 track.settle();
                 self.tracks.push(track);
+                self.unnamed = true;
                 self.prune();
             }
         }
@@ -396,10 +346,7 @@ impl Scene {
 
     /// Lets go what is no longer believed, and at the bound what is least believed.
     fn prune(&mut self) {
-        self.tracks.retain(|track| {
-            let least = if track.confirmed { FORGOTTEN } else { FORGOTTEN_TENTATIVE };
-            track.existence >= least && track.sd <= LOST_SD
-        });
+        self.tracks.retain(Track::is_believed);
         while self.tracks.len() > TRACKS {
             let worth = |track: &Track| (track.confirmed, track.existence);
             let least = self.tracks.iter().enumerate().min_by(|(_, a), (_, b)| {
@@ -413,219 +360,25 @@ impl Scene {
     }
 }
 
-impl Seed {
-    /// How likely a thing that made the seed makes this measurement so many seconds later, per m², and the speed that explains
-    /// it best, as a standard deviation. `None` if no speed does.
-    fn leads_to(&self, measured: &Measurement, seconds: f64) -> Option<(f64, f64)> {
-        let (mut all, mut best) = (0.0, (0.0, None));
-        for (speed, share) in SPEEDS {
-            let mut one = Motion::at(&self.measured, speed).models[0];
-            one.predict(seconds, FOUND_TURNING);
-            let innovation = one.innovation(measured);
-            if innovation.squared <= GATE {
-                let likelihood = share * innovation.likelihood();
-                all += likelihood;
-                if likelihood > best.0 {
-                    best = (likelihood, Some(speed));
-                }
-            }
-        }
-        best.1.map(|speed| (all, speed))
-    }
+fn yes() -> bool {
+    true
 }
 
-impl Track {
-    /// A seed and a second measurement of the same thing.
-    fn new(seed: &Seed, measured: &Measurement, entry: &Entry, existence: f64) -> Self {
-        let seconds = seconds(entry.at - seed.born.at);
-        let speed = seed.leads_to(measured, seconds).map_or(SPEEDS[0].0, |(_, speed)| speed);
-        let mut motion = Motion::at(&seed.measured, speed);
-        for model in &mut motion.models {
-            model.predict(seconds, FOUND_TURNING);
-            let innovation = model.innovation(measured);
-            model.update(&innovation.s, &innovation.e, 1.0, &[0.0; 3]);
-        }
-        let mut track = Self {
-            born: seed.born,
-            at: entry.at,
-            motion,
-            mean: [0.0; 4],
-            sd: 0.0,
-            speed_sd: 0.0,
-            existence,
-            confirmed: false,
-            classes: [1.0 / CLASSES as f64; CLASSES],
-            seen: entry.at,
-            hits: 1,
-            number: 0,
-            witnesses: [None; SENSORS_PER_TRACK],
-            vessel: None,
-        };
-        track.witness(Witness { sensor: seed.born.sensor, record: seed.record });
-        track.classify(&seed.measured.class_likelihood(), 1.0);
-        track.classify(&measured.class_likelihood(), 1.0);
-        track.note(entry);
-        track.settle();
-        track
-    }
-
-    /// Where it is at another time, going on as it does.
-    pub(crate) fn place(&self, at: i64) -> Point {
-        let seconds = seconds(at - self.at);
-        (self.mean[0] + seconds * self.mean[2], self.mean[1] + seconds * self.mean[3])
-    }
-
-    fn predict(&mut self, at: i64) {
-        let seconds = seconds(at - self.at);
-        if seconds > 0.0 {
-            self.motion.predict(seconds, &Manner::of(&self.classes));
-            self.existence *= 1.0 / (1.0 + seconds / STAYS);
-            self.at = at;
-        }
-    }
-
-    /// Weighs the measurements in its gate; they are sorted along x.
-    fn gate(&self, measured: &[Measurement], per_density: f64, desk: &mut Desk) {
-        let turning = self.motion.turning;
-        let (_, [xx, ..]) = self.motion.models[1].position();
-        let (a, b) = (self.motion.models[0].mean[0], self.motion.models[1].mean[0]);
-        // 16 m² more than a measurement of 4 m would add; beyond that the exact test decides.
-        let reach = libm::sqrt(GATE * (xx + 30.0));
-        let first = measured.partition_point(|one| one.at[0] < a.min(b) - reach);
-        for (index, one) in measured.iter().enumerate().skip(first) {
-            if one.at[0] > a.max(b) + reach {
-                break;
-            }
-            let innovations = [self.motion.models[0].innovation(one), self.motion.models[1].innovation(one)];
-            if innovations[0].squared > GATE && innovations[1].squared > GATE {
-                continue;
-            }
-            let each = innovations.map(|innovation| (innovation, innovation.likelihood()));
-            let likelihood = (1.0 - turning) * each[0].1 + turning * each[1].1;
-            let class: f64 = match one.class {
-                Some(_) => one.class_likelihood().iter().zip(&self.classes).map(|(a, b)| a * b).sum(),
-                None => 1.0,
-            };
-            let weight = self.existence * per_density * likelihood * class * one.score;
-            if weight > 1e-6 {
-                desk.association.pair(index, weight);
-                desk.likelihoods.push(each);
-                desk.shadowed[index] |= self.confirmed;
-            }
-        }
-    }
-
-    /// Takes in what it was associated with. `unseen` is the probability that it is there and was not seen.
-    fn update(
-        &mut self,
-        unseen: f64,
-        pairs: &[super::associate::Pair],
-        likelihoods: &[[(Innovation, f64); 2]],
-        measured: &[Measurement],
-        entry: &Entry,
-    ) {
-        let told: f64 = pairs.iter().map(|pair| pair.weight).sum();
-        self.existence = (unseen + told).min(0.999_999);
-        if told > 1e-4 {
-            let turning = self.motion.turning;
-            let mut shares = [0.0; 2];
-            for (model, share) in shares.iter_mut().enumerate() {
-                let mut seen = 0.0;
-                let (mut mean, mut square) = ([0.0; 2], [0.0; 3]);
-                let (mut best, mut s) = (0.0, [1.0, 0.0, 1.0]);
-                for (pair, each) in pairs.iter().zip(likelihoods) {
-                    let all = (1.0 - turning) * each[0].1 + turning * each[1].1;
-                    let (innovation, likelihood) = &each[model];
-                    let weight = pair.weight * likelihood / all;
-                    let [x, y] = innovation.e;
-                    seen += weight;
-                    mean = [mean[0] + weight * x, mean[1] + weight * y];
-                    square = [square[0] + weight * x * x, square[1] + weight * x * y, square[2] + weight * y * y];
-                    if weight > best {
-                        (best, s) = (weight, innovation.s);
-                    }
-                }
-                let all = unseen + seen;
-                *share = all;
-                if seen > 1e-9 {
-                    let e = [mean[0] / all, mean[1] / all];
-                    let spread =
-                        [square[0] / all - e[0] * e[0], square[1] / all - e[0] * e[1], square[2] / all - e[1] * e[1]];
-                    self.motion.models[model].update(&s, &e, seen / all, &spread);
-                }
-            }
-            let (steady, turned) = ((1.0 - turning) * shares[0], turning * shares[1]);
-            self.motion.turning = (turned / (steady + turned)).clamp(0.001, 0.999);
-            let whole = 1.0 / self.existence;
-            if pairs.iter().any(|pair| measured[pair.measurement].class.is_some()) {
-                let mut likelihood = [unseen * whole; CLASSES];
-                for pair in pairs {
-                    let each = measured[pair.measurement].class_likelihood();
-                    let all: f64 = each.iter().zip(&self.classes).map(|(a, b)| a * b).sum();
-                    likelihood.iter_mut().zip(&each).for_each(|(sum, one)| *sum += pair.weight * whole * one / all);
-                }
-                self.classify(&likelihood, 1.0);
-            }
-            if told > 0.5 {
-                self.note(entry);
-            }
-        }
-        if self.hits >= 2 && self.existence >= CONFIRMED {
-            self.confirmed = true;
-        }
-        self.settle();
-    }
-
-    /// Bayes over classes. None is ever ruled out: a detector may be wrong about one thing again and again.
-    fn classify(&mut self, likelihood: &[f64; CLASSES], strength: f64) {
-        let mut all = 0.0;
-        for (class, likelihood) in self.classes.iter_mut().zip(likelihood) {
-            *class *= 1.0 + strength * (likelihood - 1.0);
-            all += *class;
-        }
-        let mut kept = 0.0;
-        for class in &mut self.classes {
-            *class = (*class / all).max(0.002);
-            kept += *class;
-        }
-        self.classes.iter_mut().for_each(|class| *class /= kept);
-    }
-
-    fn note(&mut self, entry: &Entry) {
-        self.hits = self.hits.saturating_add(1);
-        self.seen = entry.at;
-        self.witness(Witness { sensor: entry.sensor, record: entry.record });
-    }
-
-    /// The newest record takes the place of the same sensor's last, or of the oldest.
-    fn witness(&mut self, witness: Witness) {
-        let same = |one: &Option<Witness>| one.is_none_or(|one| one.sensor == witness.sensor);
-        let place = self.witnesses.iter().rposition(same).unwrap_or(0);
-        self.witnesses[place..].rotate_left(1);
-        self.witnesses[SENSORS_PER_TRACK - 1] = Some(witness);
-    }
-
-    /// Works out what others look at.
-    fn settle(&mut self) {
-        self.mean = self.motion.mean();
-        let turning = self.motion.turning;
-        let [a, b] = &self.motion.models;
-        let larger = |i: usize, j: usize| {
-            let of = |model: &super::motion::Gaussian| model.cov[i].max(model.cov[j]);
-            libm::sqrt((1.0 - turning) * of(a) + turning * of(b))
-        };
-        self.sd = larger(0, 4);
-        self.speed_sd = larger(7, 9);
-    }
+/// The box around everything that was measured, and what may be of a track out of view; `None` if there is nothing.
+fn around(measured: &[Measurement]) -> Option<(Point, Point)> {
+    let (first, last) = (measured.first()?, measured.last()?);
+    let all = measured.iter().map(|one| one.at[1]);
+    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(y), high.max(y)));
+    Some(((first.at[0] - BESIDE, low - BESIDE), (last.at[0] + BESIDE, high + BESIDE)))
 }
 
 /// Whether something was measured beside a place; the measurements are sorted along x.
-fn is_beside(measured: &[Measurement], (x, y): Point) -> bool {
+fn is_beside(measured: &[Measurement], around: Option<(Point, Point)>, (x, y): Point) -> bool {
+    let Some((low, high)) = around else { return false };
+    if x < low.0 || x > high.0 || y < low.1 || y > high.1 {
+        return false;
+    }
     let first = measured.partition_point(|one| one.at[0] < x - BESIDE);
     let mut near = measured[first..].iter().take_while(|one| one.at[0] <= x + BESIDE);
     near.any(|one| libm::fabs(one.at[1] - y) <= BESIDE)
-}
-
-fn seconds(nanoseconds: i64) -> f64 {
-    nanoseconds as f64 * 1e-9
 }

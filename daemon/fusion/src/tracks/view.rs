@@ -155,11 +155,8 @@ impl Watcher {
     }
 }
 
-/// The standard normal distribution function, as the logistic curve that is within 0.01 of it (Bowling and others, 2009).
+/// The standard normal distribution function, as the cubic that is within 0.02 of it: views are known less well.
 fn normal(x: f64) -> f64 {
-    match x {
-        _ if x > 4.0 => 1.0,
-        _ if x < -4.0 => 0.0,
-        _ => 1.0 / (1.0 + libm::exp(-1.702 * x)),
-    }
+    let along = (x * (1.0 / 4.4) + 0.5).clamp(0.0, 1.0);
+    along * along * (3.0 - 2.0 * along)
 }

@@ -192,8 +192,8 @@ fn passage_of(what: &'static str, lane: Lane, passed: Passed) -> Truth {
     Truth {
         what,
         zone: lane.zone(),
-        begins: passed.left,
-        complete: passed.left,
+        begins: passed.crossed,
+        complete: passed.crossed,
         by: passed.left + seconds(10),
         over: passed.left + seconds(10),
         must: vec![desk("gate.passage")],
