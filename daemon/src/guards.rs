@@ -44,18 +44,12 @@ const METHODS: [&str; 4] = ["startsWith", "endsWith", "contains", "size"];
 impl Guards for Cel {
     fn compile(&self, text: &str) -> Result<Box<dyn Guard>, BadGuard> {
         let words = recognise(text)?.words;
-        let whole = |what: String| BadGuard {
+        let program = parse(text).map_err(|what| BadGuard {
             line: 1,
             column: 1,
             what,
             help: "write a comparison such as seconds < 10.0".into(),
-        };
-        let compiled = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().stack_size(STACK);
-            let compile = thread.spawn_scoped(scope, || Program::compile(text).map_err(|why| why.to_string()));
-            compile.map_err(|why| why.to_string())?.join().map_err(|_| "it cannot be parsed".to_owned())?
-        });
-        let program = compiled.map_err(|why| whole(why.lines().next().unwrap_or_default().to_owned()))?;
+        })?;
         Ok(Box::new(Compiled { program, words: words as u32 }))
     }
 }
@@ -68,12 +62,22 @@ pub fn steps_asked_for(text: &str) -> Result<Vec<(String, usize, usize)>, BadGua
 /// Why a guard cannot be told of the facts of a match, or `None` if it can: for those who load one, with facts as they might
 /// be.
 pub fn cannot_tell(text: &str, facts: &Facts<'_>) -> Option<String> {
-    let program = Program::compile(text).ok()?;
+    let program = parse(text).ok()?;
     match program.execute(&context(facts)) {
         Ok(Value::Bool(_)) => None,
         Ok(_) => Some("it is not a yes or no".into()),
         Err(why) => Some(why.to_string()),
     }
+}
+
+/// Parses what was recognised, on a stack that is large enough for it.
+fn parse(text: &str) -> Result<Program, String> {
+    let parsed = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let parse = thread.spawn_scoped(scope, || Program::compile(text).map_err(|why| why.to_string()));
+        parse.map_err(|why| why.to_string())?.join().map_err(|_| "it cannot be parsed".to_owned())?
+    });
+    parsed.map_err(|why| why.lines().next().unwrap_or_default().to_owned())
 }
 
 struct Compiled {
@@ -405,6 +409,8 @@ mod tests {
             assert_eq!((bad.line, bad.column), (line, column), "{text}: {bad}");
             assert!(bad.what.contains(what), "{text}: {bad}");
         }
+        let deepest = format!("{}closed{}", "(".repeat(11), ")".repeat(11));
+        assert_eq!(holds(&deepest), Some(true));
         let deep = format!("{}true{}", "(".repeat(40), ")".repeat(40));
         assert!(CEL.compile(&deep).err().is_some_and(|bad| bad.what.contains("too deep")));
         let long = vec!["closed"; 200].join(" && ");

@@ -9,7 +9,7 @@ mod site;
 mod traffic;
 
 use quaywatch_fusion::Engine;
-use quaywatch_schemas::{Control, Situation, Stamped, site::Rules};
+use quaywatch_schemas::{Control, Site, Situation, Stamped, site::Rules};
 use site::{Size, all_rules, bookings, few_rules};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{
@@ -32,6 +32,7 @@ fn main() {
     by_kind();
     with_sensors();
     with_rules();
+    with_patterns();
     with_references();
     with_things();
     with_time();
@@ -82,6 +83,21 @@ fn with_rules() {
         let mut bench = Bench::new(Size { lanes: 100, quays: 0 }, rules, BOOKED);
         let cost = bench.run(|log| traffic::vehicles(log, BUSY, CYCLES, BOOKED));
         println!("{name:<12} {cost}  {} situations", bench.situations);
+    }
+}
+
+/// The same traffic with ever more patterns, of which only those of the busy lanes name a sensor that speaks.
+fn with_patterns() {
+    println!(
+        "\nwith patterns: the same traffic in {BUSY} lanes of 100, one pattern in each of them, the others elsewhere"
+    );
+    println!("{:<12} {:>9} {:>9} {:>12} {:>12}", "patterns", "records", "ns each", "allocations", "bytes each");
+    for patterns in [0, BUSY, 10, 100, 1000] {
+        let mut site = site::site(Size { lanes: 100, quays: 0 }, few_rules());
+        site.patterns = site::patterns(patterns, BUSY, &site);
+        let mut bench = Bench::of(site, BOOKED);
+        let cost = bench.run(|log| traffic::vehicles(log, BUSY, CYCLES, BOOKED));
+        println!("{patterns:<12} {cost}  {} situations", bench.situations);
     }
 }
 
@@ -168,9 +184,13 @@ struct Bench {
 
 impl Bench {
     fn new(size: Size, rules: Rules, booked: usize) -> Self {
+        Self::of(site::site(size, rules), booked)
+    }
+
+    fn of(site: Site, booked: usize) -> Self {
         let mut bench = Self { engine: Engine::new(KEY), log: Log::new(), situations: 0 };
         let started = bench.log.control(Control::Started { build: "bench".into(), boot: [0; 16] });
-        let applied = bench.log.site(site::site(size, rules));
+        let applied = bench.log.site(site);
         let stated = bookings(booked, bench.log.wall());
         let stated = bench.log.control(Control::References(stated));
         for record in [started, applied, stated] {

@@ -1,10 +1,10 @@
 //! Sites as large as wanted, and what a system of record knows of their vehicles.
 
 use quaywatch_schemas::{
-    DomainId, FeedId, LineId, Private, Reference, SensorId, Site, SiteId, WallTime, ZoneId,
+    DomainId, FeedId, LineId, PatternId, Private, Reference, SensorId, Site, SiteId, WallTime, ZoneId,
     reference::{Booking, Fact, References},
     site::{
-        Clock, Direction, Mount, Rates, Role, Rules, Sensor, Status, UtcOffset, View, Zone, ZoneKind,
+        Clock, Direction, Mount, Pattern, Rates, Role, Rules, Sensor, Status, UtcOffset, View, Zone, ZoneKind,
         rules::{Mode, Rule},
     },
 };
@@ -80,6 +80,23 @@ pub fn site(size: Size, rules: Rules) -> Site {
         grid: None,
         patterns: Default::default(),
     }
+}
+
+/// So many patterns: one in each of the busy lanes, all others in the lanes beyond them.
+pub fn patterns(count: usize, busy: usize, site: &Site) -> BTreeMap<PatternId, Pattern> {
+    let idle = site.zones.len() - busy;
+    let text: String = (0..count)
+        .map(|number| {
+            let lane = if number < busy { number } else { busy + number % idle };
+            format!(
+                "[patterns.p{number}]\nzones = [\"lane-{lane}\"]\nwithin = \"60 s\"\nseq = [{{ role = \"barrier.open\" }}, \
+                 {{ role = \"loop.exit\" }}, {{ role = \"barrier.open\", is = \"off\", absent = true }}, \
+                 {{ role = \"loop.exit\", within = \"14 s\" }}]\nexpect = [{{ role = \"grant\", absent = true }}]\n\
+                 emit = {{ headline = \"one follows\", assessment = \"It had no grant.\" }}\n"
+            )
+        })
+        .collect();
+    quaywatch::config::read_patterns("bench", &text, site).unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// The rules every site runs, and no others.

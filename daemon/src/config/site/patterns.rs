@@ -69,6 +69,12 @@ pub(super) struct Part {
 }
 
 impl Places {
+    /// A value of the pattern's own, whose place is remembered rather than its key's.
+    fn value<T>(&mut self, key: &str, said: Spanned<T>) -> T {
+        self.keys.insert(key.to_owned(), said.span());
+        said.into_inner()
+    }
+
     /// Where a key of a part is; the part itself if the key is not written.
     fn of(&self, at: At, key: &str) -> Range<usize> {
         let part = match at {
@@ -94,6 +100,8 @@ pub(super) fn read(
     text: &str,
     findings: &mut Findings,
 ) -> BTreeMap<PatternId, Pattern> {
+    // What a sensor or rule that cannot be read would have said is not known to be missing.
+    let site_is_known = findings.is_empty();
     let names = tables.declared.clone();
     let mut placed: BTreeMap<PatternId, Placed> = BTreeMap::new();
     if tables.tables.len() > MOST_PATTERNS {
@@ -109,7 +117,7 @@ pub(super) fn read(
             placed.insert(id, pattern);
         }
     }
-    for (id, placed) in &placed {
+    for (id, placed) in placed.iter().filter(|_| site_is_known) {
         let in_site = InSite { id, placed, site, patterns: &names };
         in_site.judge(findings);
     }
@@ -129,7 +137,8 @@ fn pattern(
     let mode = findings.value(written.mode.take()).map_or(Mode::Observe, |Word(mode)| mode);
     let key = findings.value(written.key.take()).map(|Word(key)| key).unwrap_or_default();
     let skip = findings.value(written.skip.take()).map(|Word(skip)| skip).unwrap_or_default();
-    let max_partial = findings.value(written.max_partial.take()).unwrap_or(MAX_PARTIAL);
+    let max_partial = findings.take(written.max_partial.take());
+    let max_partial = max_partial.map_or(MAX_PARTIAL, |said| places.value("max_partial", said));
     let zones = zones(written.zones.take(), zones_declared, findings);
     let emit = emit(&mut table, &mut places, findings);
     let around = steps::Around { zones: zones_declared, sensors: sensors_declared, site };
@@ -140,8 +149,8 @@ fn pattern(
         expect.push(expected);
         places.expect.push(part);
     }
-    let within = match findings.value(table.value.within.take()) {
-        Some(within) => within.0,
+    let within = match findings.take(table.value.within.take()) {
+        Some(within) => places.value("within", within).0,
         None => steps::own_times(shape, &steps).or_else(|| {
             let what = format!("`{}` is not bounded in time", table.path);
             findings.add(table.at.clone(), what, "write within = \"60 s\": from the first step to the last");

@@ -20,7 +20,7 @@ loop  = { zone = "lane-3", role = "loop.exit", line = "plc", discrete = 1 }
 arm   = { zone = "lane-3", role = "barrier.open", line = "plc", discrete = 2, domain = "arm" }
 grant = { zone = "lane-3", role = "grant", line = "plc", holding = 10, domain = "access" }
 front = { zone = "lane-3", role = "plate.front", line = "broker", frigate = "front" }
-scale = { zone = "lane-3", role = "weight.gross", line = "plc", holding = 20, unit = "kg" }
+scale = { zone = "lane-3", role = "weight.gross", line = "plc", holding = 20, type = "u16", unit = "kg" }
 pir   = { zone = "quay-1", role = "presence.pir", line = "plc", discrete = 5 }
 dome  = { zone = "quay-1", role = "presence.camera", line = "broker", frigate = "dome" }
 [rules.passage]
@@ -70,11 +70,7 @@ fn what_a_pattern_cannot_do_is_said_at_its_line_and_column() {
     let seq = |steps: &str| format!("seq = [\n{steps}\n]\nwithin = \"60 s\"\n{EMIT}");
     let up = "  { role = \"barrier.open\", as = \"up\" },\n";
     let cases: Vec<(String, &str, &str)> = vec![
-        (
-            format!("▸[patterns.x]\n").replace("▸[patterns.", "[patterns.▸") + "within = \"60 s\"\n" + EMIT,
-            "does not say what to look for",
-            "seq",
-        ),
+        ("[patterns.▸x]\n".to_owned() + "within = \"60 s\"\n" + EMIT, "does not say what to look for", "seq"),
         (
             "[patterns.▸x]\n".to_owned()
                 + &seq(up).replace("within = \"60 s\"\n", "").replace("]\n", "  { role = \"loop.exit\" },\n]\n"),
@@ -110,7 +106,7 @@ fn what_a_pattern_cannot_do_is_said_at_its_line_and_column() {
         (
             "[patterns.x]\n".to_owned() + &seq("  ▸{ as = \"up\" },"),
             "does not say who says it",
-            "role, sensor and situation",
+            "role, sensor, situation and track",
         ),
         (
             "[patterns.x]\n".to_owned() + &seq("  { role = \"loop.exit\", is = ▸\"read\" },"),
@@ -188,7 +184,7 @@ fn what_a_pattern_cannot_do_is_said_at_its_line_and_column() {
             "within",
         ),
         (
-            "[patterns.x]\n".to_owned() + &seq(up) + "guard = 'steps.up.seconds <\n   ▸secnds'\n",
+            "[patterns.x]\n".to_owned() + &seq(up) + "guard = '''\nsteps.up.seconds <\n   ▸secnds'''\n",
             "nothing called \"secnds\"",
             "seconds",
         ),
@@ -236,13 +232,40 @@ fn what_a_pattern_cannot_do_is_said_at_its_line_and_column() {
 }
 
 #[test]
+fn the_readmes_pattern_is_in_order() {
+    let readme = include_str!("../../../../README.md");
+    let begin = readme.find("[patterns.follower]").expect("a pattern in the README");
+    let pattern = readme[begin..].split("```").next().expect("its end");
+    let read = site(&format!("{SITE}{SENSORS}{pattern}")).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(read.site.patterns.len(), 1);
+}
+
+#[test]
+fn what_is_followed_needs_a_place_to_be_in() {
+    let placed = SITE.replace("closed = \"always\"", "closed = \"always\"\noutline = [[0, 0], [50, 0], [50, 20]]");
+    let text = |zone: &str| {
+        format!(
+            "{SENSORS}[patterns.x]\nzones = [\"{zone}\"]\nkey = \"object\"\n\
+             seq = [{{ track = \"person\", near_zone = \"quay-1\", nearer = \"10 m\", lasts = \"30 s\" }}]\nwithin = \"1 min\"\n{EMIT}"
+        )
+    };
+    let read = site(&format!("{placed}{}", text("quay-1"))).unwrap_or_else(|problems| panic!("{problems}"));
+    let step = &read.site.patterns[&PatternId::new("x").unwrap()].steps[0];
+    assert_eq!(step.says, Says::Near(10.0));
+    let problems = site(&format!("{placed}{}", text("lane-3"))).expect_err("no outline").0;
+    assert!(problems[0].contains("nothing is followed in `lane-3`"), "{}", problems[0]);
+    let problems = site(&format!("{SITE}{}", text("quay-1"))).expect_err("no outline").0;
+    assert!(problems[0].contains("nobody knows where `quay-1` is"), "{}", problems[0]);
+}
+
+#[test]
 fn two_patterns_that_wait_for_each_other_are_refused() {
     let waits = |name: &str, other: &str| {
         format!("[patterns.{name}]\nseq = [{{ situation = \"site.{other}\" }}]\nwithin = \"5 s\"\n{EMIT}")
     };
     let one_way = format!("[patterns.a]\nseq = [{{ role = \"loop.exit\" }}]\nwithin = \"5 s\"\n{EMIT}");
     assert!(site(&format!("{SITE}{SENSORS}{one_way}{}", waits("b", "a"))).is_ok());
-    let problems = site(&format!("{SITE}{SENSORS}{}{}", waits("a", "b"), waits("b", "a"))).err().expect("a circle").0;
+    let problems = site(&format!("{SITE}{SENSORS}{}{}", waits("a", "b"), waits("b", "a"))).expect_err("a circle").0;
     assert_eq!(problems.len(), 2, "{}", problems.join("\n"));
     assert!(problems[0].contains("`a` waits for what it says itself"), "{}", problems[0]);
 }

@@ -467,6 +467,8 @@ impl Wanted {
         part: &mut Part,
         findings: &mut Findings,
     ) -> Option<Says> {
+        let written = [self.is.is_some(), self.people.is_some(), self.above.is_some(), self.below.is_some()];
+        let written = written.contains(&true) || self.rises.is_some() || self.falls.is_some();
         let is = part.spanned("is", self.is, findings).map(|said| said.into_inner().0);
         let class = part.spanned("class", self.class, findings).map(|class| class.into_inner().0);
         let people = part.take("people", self.people, findings);
@@ -538,6 +540,8 @@ impl Wanted {
         }
         match is {
             Some(is) => Some(is.says(class.map(Into::into))),
+            // What was written and means nothing is said already.
+            None if written => None,
             None => {
                 let usual = role.and_then(usual);
                 if usual.is_none() {
