@@ -33,9 +33,10 @@ pub const EVENTS_PER_DOOR: usize = 32;
 /// Identities of messages remembered per sensor, to know a repeat: a line repeats what it just sent. The ledger remembers far
 /// more; this is for what it let through.
 pub const REPEATS_PER_SENSOR: usize = 24;
-/// Passages of one lane that late evidence can still change.
-pub const PASSAGES_PER_LANE: usize = 6;
-/// Edges of one end of a lane: eight vehicles, and loops that bounce.
+/// Passages of one lane that late evidence can still change: a turnstile lets one person through in a little more than a
+/// second, and late words are waited for half a minute. At the bound the oldest is final early.
+pub const PASSAGES_PER_LANE: usize = 24;
+/// Edges of one end of a lane: as many passages, and loops that bounce.
 pub const EDGES_PER_LOOP: usize = 64;
 /// Reads, tags, codes and credentials of one lane that are not older than its oldest passage.
 pub const HEARD_PER_LANE: usize = 192;

@@ -49,6 +49,8 @@ pub(crate) struct Passages {
     transit: vehicles::Transit,
     /// Whether passages begin at all, and who is weighed: which ends of the lane have ever been heard.
     ends: Ends,
+    /// Passages that were final before late words had had their time, because too many others crossed.
+    let_go: u64,
 }
 
 /// What kinds of sensor have ever been heard here: without an approach loop a passage is not missing one.
@@ -257,15 +259,26 @@ impl Passages {
             let place = self.open.partition_point(|open| open.crossed < pulse.on);
             self.open.insert(place, open);
         }
-        while self.open.len() > PASSAGES_PER_LANE {
-            self.open.pop_front();
-        }
+        self.hurry(gateway);
         let due = gateway.after(GATHER);
         for open in &mut self.open {
             let concerns = !open.left || at <= open.crossed.after(REAR_AFTER);
             if open.told == Told::Said && concerns && open.due.is_none() {
                 open.due = Some(due);
             }
+        }
+    }
+
+    /// Where more vehicles cross than are waited for, the oldest are final now; a flood that leaves no time even for that
+    /// loses them.
+    fn hurry(&mut self, gateway: GatewayTime) {
+        let surplus = self.open.len().saturating_sub(PASSAGES_PER_LANE);
+        for open in self.open.iter_mut().take(surplus).filter(|open| open.last_due > gateway) {
+            open.last_due = gateway;
+            self.let_go += 1;
+        }
+        while self.open.len() > 2 * PASSAGES_PER_LANE {
+            self.open.pop_front();
         }
     }
 

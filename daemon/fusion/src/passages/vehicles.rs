@@ -186,7 +186,11 @@ pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, 
     exits.retain(|pulse| !is_glitch(pulse));
     let mut approaches = lane.approach.pulses_before(&exits, lane.transit.soon());
     approaches.retain(|pulse| !is_glitch(pulse));
-    let vehicles = vehicles(&exits, &approaches, &lane.transit, patience);
+    let looked_for = exits.iter().position(|exit| exit.on <= crossed && exit.off.is_none_or(|off| crossed <= off))?;
+    let first_exit = exits.len().saturating_sub(EXITS).min(looked_for.saturating_sub(EXITS_BEFORE));
+    let exits = exits.get(first_exit..).unwrap_or_default();
+    let exits = exits.get(..EXITS).unwrap_or(exits);
+    let vehicles = vehicles(exits, first_exit == 0, &approaches, &lane.transit, patience);
     let me = vehicles.iter().position(|vehicle| {
         vehicle.exit.is_some_and(|exit| exit.on <= crossed && exit.off.is_none_or(|off| crossed <= off))
     })?;
@@ -326,20 +330,23 @@ const LONGEST_OVERLAP: f64 = 20.0;
 const MISSED: f64 = 4.0;
 /// Exits that are held against the approaches at once: more vehicles than fit in a lane.
 const EXITS: usize = 8;
+/// Of these, before the one that is looked at, where that is not one of the last.
+const EXITS_BEFORE: usize = 3;
 
 fn seconds_between(from: WallTime, until: WallTime) -> f64 {
     until.0.saturating_sub(from.0) as f64 / 1e9
 }
 
 /// Gives each exit the approach it came from, and adds those that still wait: the alignment of both sequences that costs
-/// least (Needleman and Wunsch, 1970), because either loop may have missed a vehicle and one may have turned back.
+/// least (Needleman and Wunsch, 1970), because either loop may have missed a vehicle and one may have turned back. `all` says
+/// that no exit is known before these.
 fn vehicles<'a>(
     exits: &'a [Pulse],
+    all: bool,
     approaches: &'a [Pulse],
     transit: &Transit,
     patience: Patience,
 ) -> Vec<Vehicle<'a>> {
-    let exits = exits.get(exits.len().saturating_sub(EXITS)..).unwrap_or_default();
     let oldest = exits.first().map_or(WallTime(i64::MIN), |exit| exit.on.before(patience.within));
     let first = approaches.iter().position(|approach| approach.off.is_none_or(|off| off >= oldest));
     let approaches = approaches.get(first.unwrap_or(approaches.len())..).unwrap_or_default();
@@ -374,7 +381,7 @@ fn vehicles<'a>(
                 // What came before the first exit that is looked at was an earlier exit's, if there was one; what comes after
                 // the last still waits.
                 let cost = match row {
-                    0 if exits.len() < EXITS => MISSED,
+                    0 if all => MISSED,
                     0 => 0.1,
                     row if row + 1 == rows => 0.0,
                     _ => MISSED,
