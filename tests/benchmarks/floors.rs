@@ -4,6 +4,8 @@
 //! yardstick is checked first: whoever says the truth gets full marks, whoever says nothing gets none.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod clocks;
+
 use quaywatch_schemas::{Situation, Stamp, Stamped};
 use quaywatch_simulator::trials::{File, gate, quay};
 use quaywatch_tests::{benchmark, score};

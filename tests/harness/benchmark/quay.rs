@@ -284,8 +284,9 @@ fn observations(scenario: &Scenario, lines: &str) -> Fallible<Vec<Stamped>> {
         }
     }
     observations.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let stamped = observations.into_iter().zip(2..).map(|((arrived, observation), position)| {
-        Stamped { stamp: stamp(arrived, position), record: Record::Observation(observation) }
+    let stamped = observations.into_iter().zip(2..).map(|((arrived, observation), position)| Stamped {
+        stamp: stamp(arrived, position),
+        record: Record::Observation(observation),
     });
     Ok(stamped.collect())
 }
