@@ -139,6 +139,11 @@ impl Patterns {
         self.places.len() == compiled.places.len()
     }
 
+    /// Beginnings and keys that were let go at a bound.
+    pub(crate) fn let_go(&self) -> u64 {
+        self.places.iter().map(|place| u64::from(place.count.dropped)).sum()
+    }
+
     pub(crate) fn states<'a>(
         &'a self,
         compiled: &'a Compiled,
