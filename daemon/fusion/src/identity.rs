@@ -208,8 +208,7 @@ fn score<'a>(
         }
         let near = list.near(&look.letters);
         for booked in &near {
-            let plate = Letters::of(booked.booking.plate.as_clear().unwrap_or_default());
-            look.stray = either(look.stray, look.clean.likelihood(&look.letters, &plate) - libm::log(size));
+            look.stray = either(look.stray, look.clean.likelihood(&look.letters, booked.letters) - libm::log(size));
         }
         add(&mut near.into_iter());
     }
@@ -226,8 +225,7 @@ fn score<'a>(
     let prior = libm::log((1.0 - UNBOOKED) / size);
     let texts = texts(reads, &booked);
     for candidate in booked.into_values() {
-        let plate = Letters::of(candidate.booking.plate.as_clear().unwrap_or_default());
-        let mut score = prior + looks.iter().map(|look| look.likelihood(&plate, &dirty)).sum::<f64>();
+        let mut score = prior + looks.iter().map(|look| look.likelihood(candidate.letters, &dirty)).sum::<f64>();
         score += tags.iter().map(|heard| heard.likelihood(candidate.booking, size)).sum::<f64>();
         score += driver.map_or(0.0, |driver| {
             let own = candidate.booking.driver.as_ref().and_then(|driver| driver.handle) == Some(driver);
@@ -301,11 +299,7 @@ fn either(a: f64, b: f64) -> f64 {
 
 /// Texts that compete with the bookings: what was read, and the letter-by-letter majority of what was read.
 fn texts(reads: &[Read], booked: &BTreeMap<usize, Booked<'_>>) -> Vec<String> {
-    let known = |letters: &Letters| {
-        booked
-            .values()
-            .any(|booked| booked.booking.plate.as_clear().is_some_and(|plate| Letters::of(plate) == *letters))
-    };
+    let known = |letters: &Letters| booked.values().any(|booked| booked.letters == letters);
     let mut texts: Vec<String> = Vec::new();
     let mut seen: Vec<Letters> = Vec::new();
     let read = reads.iter().flat_map(|read| core::iter::once(&read.text).chain(&read.others));

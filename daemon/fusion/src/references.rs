@@ -47,6 +47,8 @@ pub(crate) struct Duty<'a> {
 #[derive(Debug, Clone, Default)]
 struct BookingIndex {
     keys: Vec<(FeedId, String)>,
+    /// Their plates, by number.
+    plates: Vec<Letters>,
     /// Only ever asked for one key, and the numbers of an entry are in order: no order of entries decides anything.
     by_part: HashMap<Part, Vec<u32>, FixedState>,
     by_tag: BTreeMap<String, Vec<u32>>,
@@ -72,6 +74,8 @@ pub(crate) struct List<'a> {
 pub(crate) struct Booked<'a> {
     pub(crate) number: usize,
     pub(crate) booking: &'a Booking,
+    /// Its plate's letters; none if the plate is sealed.
+    pub(crate) letters: &'a Letters,
 }
 
 /// Errors a read may have and still point to a booking.
@@ -209,6 +213,7 @@ impl BookingIndex {
     fn add(&mut self, feed: &FeedId, key: &str, booking: &Booking) {
         let number = self.keys.len() as u32;
         self.keys.push((feed.clone(), key.into()));
+        self.plates.push(Letters::of(booking.plate.as_clear().unwrap_or_default()));
         *self.count.entry(feed.clone()).or_default() += 1;
         if let Some(plate) = booking.plate.as_clear() {
             let letters = Letters::of(plate);
@@ -261,12 +266,12 @@ impl<'a> List<'a> {
         }
         numbers.sort_unstable();
         numbers.dedup();
+        // How far off a plate is costs less to know than whether its booking holds.
         let mut near: Vec<(usize, Booked<'a>)> = numbers
             .into_iter()
-            .filter_map(|number| self.holding(number))
-            .filter_map(|booked| {
-                let edits = Letters::of(booked.booking.plate.as_clear()?).edits(read);
-                (edits <= MOST_EDITS).then_some((edits, booked))
+            .filter_map(|number| {
+                let edits = index.plates.get(number as usize)?.edits(read);
+                (edits <= MOST_EDITS).then_some((edits, self.holding(number)?))
             })
             .collect();
         near.sort_by_key(|(edits, booked)| (*edits, booked.number));
@@ -297,7 +302,8 @@ impl<'a> List<'a> {
         let (booking, feed, statement) = statements.booking(number as usize)?;
         let here = booking.zones.is_empty() || booking.zones.contains(self.zone);
         let fresh = statements.is_fresh_feed(feed, self.site, self.at);
-        (here && fresh && holds(statement, self.at)).then_some(Booked { number: number as usize, booking })
+        let letters = statements.index.plates.get(number as usize)?;
+        (here && fresh && holds(statement, self.at)).then_some(Booked { number: number as usize, booking, letters })
     }
 }
 

@@ -123,7 +123,7 @@ impl Edges {
     /// Of a detector that counts vehicles: who came first goes first, unless one drives through past those that wait: it was
     /// on the loop for a moment and is at the other place soon.
     fn one_each(&self, there: &[Pulse], soon: Duration) -> Vec<Pulse> {
-        let mut pulses: Vec<Pulse> = Vec::new();
+        let mut pulses: Vec<Pulse> = Vec::with_capacity(self.edges.len() / 2 + 1);
         let mut waiting: VecDeque<usize> = VecDeque::new();
         for edge in &self.edges {
             if edge.on {
@@ -154,8 +154,8 @@ impl Edges {
     /// From when any of the contacts is closed until all are open again. Pulses that follow each other so closely that they
     /// are one vehicle's are one pulse.
     fn while_any_is_closed(&self) -> Vec<Pulse> {
-        let mut pulses: Vec<Pulse> = Vec::new();
-        let mut closed: Vec<u8> = Vec::new();
+        let mut pulses: Vec<Pulse> = Vec::with_capacity(self.edges.len() / 2 + 1);
+        let mut closed: Vec<u8> = Vec::with_capacity(self.sensors.len());
         for edge in &self.edges {
             let known = closed.iter().position(|sensor| *sensor == edge.sensor);
             match (edge.on, known) {
