@@ -281,14 +281,20 @@ impl Look {
     /// ln P(this read | that plate): clean, dirty, or of a vehicle in the next lane.
     fn likelihood(&self, plate: &Letters, dirty: &Costs) -> f64 {
         let own = mixed(self.clean.likelihood(&self.letters, plate), dirty.likelihood(&self.letters, plate));
-        self.weight * either(own + libm::log(1.0 - STRAY_READ), self.stray + libm::log(STRAY_READ))
+        self.weight * either(own + LN_OWN_READ, self.stray + LN_STRAY_READ)
     }
 }
 
 /// Nine tenths clean, one tenth dirty.
 fn mixed(clean: f64, dirty: f64) -> f64 {
-    either(clean + libm::log(0.9), dirty + libm::log(0.1))
+    either(clean + LN_CLEAN, dirty + LN_DIRTY)
 }
+
+// Natural logarithms of what is mixed with what, which are asked for with every hypothesis.
+const LN_CLEAN: f64 = -0.105_360_515_657_826_28;
+const LN_DIRTY: f64 = -2.302_585_092_994_045_5;
+const LN_OWN_READ: f64 = -0.010_050_335_853_501_45;
+const LN_STRAY_READ: f64 = -4.605_170_185_988_092;
 
 /// ln(e^a + e^b).
 fn either(a: f64, b: f64) -> f64 {
@@ -629,6 +635,14 @@ pub(crate) fn check_digit_fits(code: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logarithms_are_those_of_what_is_mixed() {
+        let shares = [(LN_CLEAN, 0.9), (LN_DIRTY, 0.1), (LN_OWN_READ, 1.0 - STRAY_READ), (LN_STRAY_READ, STRAY_READ)];
+        for (logarithm, share) in shares {
+            assert_eq!(logarithm, libm::log(share), "{share}");
+        }
+    }
 
     #[test]
     fn check_digits_of_iso_6346() {

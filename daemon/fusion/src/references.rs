@@ -57,8 +57,8 @@ struct BookingIndex {
     count: BTreeMap<FeedId, usize>,
 }
 
-/// A third of a plate: how long the plate is, which third, and its letters.
-type Part = (u8, u8, [u8; 6]);
+/// A third of a plate: how long the plate is, which third, and its letters, a byte each.
+type Part = u64;
 
 /// The bookings that hold at a moment in a zone.
 pub(crate) struct List<'a> {
@@ -240,9 +240,9 @@ fn part(length: usize, third: usize, text: &[u8], shift: isize) -> Option<Part> 
     let (from, until) = (length * third / 3, length * (third + 1) / 3);
     let (from, until) = (from.checked_add_signed(shift)?, until.checked_add_signed(shift)?);
     let text = text.get(from..until).filter(|part| !part.is_empty())?;
-    let mut letters = [0; 6];
-    letters.get_mut(..text.len())?.copy_from_slice(text);
-    Some((length as u8, third as u8, letters))
+    let mut part = [length as u8, third as u8, 0, 0, 0, 0, 0, 0];
+    part.get_mut(2..2 + text.len())?.copy_from_slice(text);
+    Some(u64::from_le_bytes(part))
 }
 
 impl<'a> List<'a> {
@@ -257,8 +257,12 @@ impl<'a> List<'a> {
         let text = read.as_bytes();
         let mut numbers: Vec<u32> = Vec::new();
         for length in text.len().saturating_sub(MOST_EDITS)..=text.len() + MOST_EDITS {
+            let longer = text.len().cast_signed() - length.cast_signed();
+            // A part that is so many letters off has at least as many letters added or lost before it, and after it as
+            // many as bring the whole to its length.
+            let could = |shift: &isize| shift.unsigned_abs() + (longer - shift).unsigned_abs() <= MOST_EDITS;
             for third in 0..3 {
-                for shift in -(MOST_EDITS as isize)..=MOST_EDITS as isize {
+                for shift in (-(MOST_EDITS as isize)..=MOST_EDITS as isize).filter(could) {
                     let found = part(length, third, text, shift).and_then(|part| index.by_part.get(&part));
                     numbers.extend(found.into_iter().flatten());
                 }
