@@ -9,9 +9,10 @@ use crate::{
     bounds::MOST_WEIGHT,
     evidence::{Draft, Life, logit},
     health::Change,
-    lane::LaneEvent,
+    lane::{LaneEvent, Patience},
+    passages::Passage,
 };
-use alloc::{collections::BTreeMap, format, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
     FieldClass, GatewayTime, Position, Reading, SensorId, WallTime,
@@ -82,7 +83,9 @@ impl Rule for SensorStuck {
                 let loops: Vec<SensorId> = here.sensors_with(Role::LoopApproach).map(|(id, _)| id.clone()).collect();
                 for sensor in loops {
                     match &passage.approach {
-                        Some(approach) if approach.sensor == sensor => self.changed(&sensor, approach.on, here),
+                        Some(approach) if approach.sensor == sensor && changed_for_it(passage, here) => {
+                            self.changed(&sensor, approach.on, here);
+                        }
                         _ => self.pass(&sensor, (passage.crossed, passage.first), here),
                     }
                 }
@@ -183,6 +186,14 @@ impl SensorStuck {
     }
 }
 
+/// Whether a pulse is a vehicle's own: one that began long before it crossed and has not ended is not.
+fn changed_for_it(passage: &Passage, here: &Here<'_>) -> bool {
+    let within = here.site.rules.passage.as_ref().map(|rule| rule.settings.within);
+    let within = within.unwrap_or_else(|| Patience::usual().within);
+    let approach = passage.approach.as_ref();
+    approach.is_some_and(|approach| approach.off.is_some() || passage.crossed <= approach.on.after(within))
+}
+
 /// What it says that it is occupied for minutes by what no camera reads.
 fn unread(contact: &Contact) -> f64 {
     if contact.unread_by.is_empty() { 0.0 } else { OCCUPIED + UNREAD * contact.unread_by.len() as f64 }
@@ -200,7 +211,7 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
     draft.answer_within = Some(Duration::from_secs(3600));
     let said = match contact.passed {
         0 => "occupied for minutes".into(),
-        passed => format!("no change for {passed} vehicles"),
+        passed => format!("no change for {}", vehicles(passed)),
     };
     let said = Phrase::words(said);
     let all = EACH * f64::from(contact.passed) + unread(contact);
@@ -210,12 +221,12 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
     }
     // That vehicles passed is others' word.
     for (other, _) in here.sensors_with(Role::LoopExit).filter(|(id, _)| *id != sensor).take(1) {
-        let said = Phrase::words(format!("{} vehicles", contact.passed));
+        let said = Phrase::words(vehicles(contact.passed));
         draft.said(here, other, &[], said, (all - MOST_WEIGHT).clamp(0.0, MOST_OF_OTHERS));
     }
     let why = match contact.passed {
         0 => "has said occupied for minutes while no camera read a vehicle".into(),
-        passed => format!("has not changed while {passed} vehicles passed"),
+        passed => format!("has not changed while {} passed", vehicles(passed)),
     };
     draft.facts = vec![
         Phrase::words(format!("Sensor {sensor} {why}"))
@@ -232,4 +243,8 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
         probability: 1.0 - draft.probability(),
     }];
     draft
+}
+
+fn vehicles(count: u32) -> String {
+    format!("{count} vehicle{}", if count == 1 { "" } else { "s" })
 }
