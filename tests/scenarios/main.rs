@@ -132,6 +132,7 @@ folders! {
     a_source_s_clock_is_set = "clock-step",
     something_stays_longer_than_it_should = "dwell",
     a_vessel_does_not_say_who_it_is = "small-craft",
+    a_vehicle_drives_against_the_lane = "wrong-way",
 }
 
 /// Words that officers must never read in what the gateway says: it accuses nobody.

@@ -319,6 +319,17 @@ const RULES: &[RuleKind] = &[
             anywhere(&[Ais], true, "it cannot know who does not say who it is"),
         ],
     },
+    RuleKind {
+        kind: "gate.wrong-way",
+        rule: "wrong-way",
+        uses: &[
+            needs(&[LoopExit], "it does not see who comes in at the lane's end"),
+            needs(&[LoopApproach], "it does not see who leaves before the arm"),
+            likes(PLATES, "without a plate read at both ends it is only likely, and said late"),
+            likes(&[Grant], "it cannot know that nobody was let in then"),
+            likes(&[BarrierOpen], "it cannot know that an arm which stayed down let nobody through"),
+        ],
+    },
 ];
 
 #[cfg(test)]

@@ -323,4 +323,5 @@ rules! {
     on_foot::OnFoot,
     dwell::Dwell,
     small_craft::SmallCraft,
+    wrong_way::WrongWay,
 }
