@@ -133,6 +133,7 @@ folders! {
     something_stays_longer_than_it_should = "dwell",
     a_vessel_does_not_say_who_it_is = "small-craft",
     a_vehicle_drives_against_the_lane = "wrong-way",
+    a_sensor_contradicts_the_others = "sensor-conflict",
 }
 
 /// Words that officers must never read in what the gateway says: it accuses nobody.

@@ -1,10 +1,13 @@
-//! Sensor stuck: a loop no longer changes while others show that it should.
+//! Sensor stuck: a loop, a scale or a gauge no longer changes while others show that it should.
 //!
 //! A loop that says the same while vehicle after vehicle goes through has welded its relay, lost its wire or lies under
 //! something. Each vehicle that passes without it changing adds to the log-odds, and so does occupation for minutes by
-//! something that no camera reads; any change ends it.
+//! something that no camera reads; any change ends it. Scales and gauges that repeat themselves are in `frozen.rs`.
 
-use super::{Here, Kind, Look, Rule, Seen, Stream, Signal};
+use super::{
+    Here, Kind, Look, Rule, Seen, Signal, Stream,
+    frozen::{Frozen, GAUGES},
+};
 use crate::{
     bounds::MOST_WEIGHT,
     evidence::{Draft, Life, logit},
@@ -24,9 +27,9 @@ use serde::{Deserialize, Serialize};
 pub(super) const KIND: Kind = Kind {
     kind: "sensor.stuck",
     version: "1.0",
-    fits: |kind| kind == ZoneKind::Lane,
+    fits: |kind| matches!(kind, ZoneKind::Lane | ZoneKind::Berth),
     mode: |site, zone| site.rules.sensor_stuck.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
-    hears: |role| WATCHED.contains(&role),
+    hears: |role| WATCHED.contains(&role) || GAUGES.contains(&role),
     follows: &[Stream::Lane],
 };
 
@@ -36,6 +39,7 @@ pub(crate) struct SensorStuck {
     contacts: BTreeMap<SensorId, Contact>,
     /// Approach loops that are occupied by what no camera has read yet.
     occupied: BTreeMap<SensorId, Occupied>,
+    frozen: Frozen,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,9 +81,11 @@ const READ_WITHIN: Duration = Duration::from_secs(15);
 impl Rule for SensorStuck {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         match seen {
+            Seen::Reading(signal) if GAUGES.contains(&signal.spec.role) => self.frozen.hear(signal, least(here), here),
             Seen::Reading(signal) => self.change(signal, here),
             Seen::Lane(LaneEvent::Passed(passed)) if passed.0.last && passed.0.exit.is_some() => {
                 let passage = &passed.0;
+                self.frozen.weigh(passage, least(here), here);
                 let loops: Vec<SensorId> = here.sensors_with(Role::LoopApproach).map(|(id, _)| id.clone()).collect();
                 for sensor in loops {
                     match &passage.approach {
@@ -118,6 +124,7 @@ impl Rule for SensorStuck {
             let draft = draft(&sensor, &contact, here);
             contact.life.give_up(here, draft);
         }
+        self.frozen.stop(here);
     }
 }
 
@@ -176,9 +183,8 @@ impl SensorStuck {
 
     fn judge(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
         let Some(contact) = self.contacts.get_mut(sensor) else { return };
-        let least = here.site.rules.sensor_stuck.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
         let stuck = logit(USUALLY) + EACH * f64::from(contact.passed) + unread(contact);
-        if !contact.life.is_open() && stuck >= logit(least) {
+        if !contact.life.is_open() && stuck >= logit(least(here)) {
             let draft = draft(sensor, contact, here);
             let first = contact.position;
             contact.life.say_of(here, &format!("{}/{sensor}", KIND.kind), first, draft);
@@ -247,4 +253,8 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
 
 fn vehicles(count: u32) -> String {
     format!("{count} vehicle{}", if count == 1 { "" } else { "s" })
+}
+
+fn least(here: &Here<'_>) -> f64 {
+    here.site.rules.sensor_stuck.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least
 }
