@@ -1,7 +1,7 @@
 //! The main loop: deadlines that were due, then the record.
 
 use crate::{
-    bounds::PASSAGES_PER_LANE,
+    bounds::{LetGo, PASSAGES_PER_LANE},
     guard::{Guards, NoGuards},
     health::{Memory, SensorHealth, watches},
     identity::{self, Known},
@@ -35,7 +35,7 @@ use quaywatch_schemas::{
 use serde::{Deserialize, Serialize};
 
 /// Version of a snapshot's bytes. A snapshot of another version is refused: the engine is then rebuilt from the log.
-const SNAPSHOT_VERSION: u8 = 2;
+const SNAPSHOT_VERSION: u8 = 3;
 
 /// The fusion engine.
 pub struct Engine {
@@ -206,6 +206,19 @@ impl Engine {
     pub fn patterns(&self) -> Vec<PatternState> {
         let zone_name = |zone| self.index.zone_name(zone).cloned();
         self.memory.patterns.states(&self.compiled, zone_name).collect()
+    }
+
+    /// What had to be let go at a bound.
+    pub fn let_go(&self) -> LetGo {
+        let memory = &self.memory;
+        let lanes = memory.zones.iter().filter_map(|zone| zone.passages.as_ref());
+        LetGo {
+            passages: lanes.map(Passages::let_go).sum(),
+            trails: memory.trails.let_go(),
+            tracks: memory.tracker.counts().let_go,
+            beginnings: memory.patterns.let_go(),
+            statements: memory.statements.let_go(),
+        }
     }
 
     /// How many situations were ever put out: the ordinal of the last.

@@ -125,6 +125,10 @@ const GATHER: Duration = Duration::from_millis(200);
 pub(crate) const LIGHTEST_KG: f64 = 500.0;
 
 impl Passages {
+    pub(crate) fn let_go(&self) -> u64 {
+        self.let_go
+    }
+
     /// Takes what a sensor of the lane said.
     pub(crate) fn take(&mut self, signal: &Signal<'_>, gateway: GatewayTime) {
         let heard = |what| Heard {

@@ -31,6 +31,8 @@ pub(crate) struct Statements {
     index: BookingIndex,
     /// Where each holder's roles are stated: by feed and key.
     holders: BTreeMap<Handle, BTreeSet<(FeedId, String)>>,
+    /// Statements there was no room for.
+    let_go: u64,
 }
 
 /// What systems of record say of one credential's holder at one moment.
@@ -115,6 +117,8 @@ impl Statements {
                 if let Some(holder) = holder(statement, key) {
                     self.holders.entry(holder).or_default().insert(stated_in);
                 }
+            } else if newer {
+                self.let_go += 1;
             }
         }
         self.version += 1;
@@ -124,6 +128,10 @@ impl Statements {
     /// Goes up whenever a feed says something: what was concluded of an older one may not hold.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    pub(crate) fn let_go(&self) -> u64 {
+        self.let_go
     }
 
     /// Makes the index anew: after a feed said something, and after a snapshot.
@@ -352,6 +360,19 @@ mod tests {
             Reference { key: (*key).into(), valid_from: None, valid_until: None, version: 1, fact: Fact::Role(role) }
         });
         References { feed: roster(), as_of: WallTime(0), complete, statements: statements.collect() }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted_and_what_is_known_is_still_brought_up_to_date() {
+        let keys: Vec<_> = (0..REFERENCES + 3).map(|number| alloc::format!("{number:05}")).collect();
+        let list: Vec<_> = keys.iter().map(|key| (key.as_str(), key.as_str(), "driver")).collect();
+        let mut statements = Statements::default();
+        statements.take(&said(false, &list), &KEY);
+        assert_eq!(statements.let_go(), 3);
+        statements.take(&said(false, &[("00000", "00000", "guard")]), &KEY);
+        assert_eq!(statements.let_go(), 3);
+        assert_eq!(roles(&statements, "00000", HOUR), Some(vec!["guard".into()]));
+        assert_eq!(roles(&statements, "20001", HOUR), None);
     }
 
     fn roles(statements: &Statements, holder: &str, at: i64) -> Option<Vec<String>> {
