@@ -87,6 +87,8 @@ pub const SCENES: usize = 64;
 /// Tracks that have a name, those included that were lost a moment ago and may be found again. At the bound the one lost
 /// longest ago goes.
 pub const NAMED_TRACKS: usize = 2 * TRACKS;
+/// Vessels whose own word is held against scanners in one zone. The one heard longest ago goes.
+pub const VESSELS_IN_DOUBT: usize = 64;
 /// What waits for one pattern in one zone until what came before it should have been heard: three seconds at 80 words a
 /// second. At the bound the oldest waits no longer.
 pub const EVENTS_WAITING: usize = 256;

@@ -7,6 +7,7 @@
 mod conditions;
 mod doorway;
 mod findings;
+mod frozen;
 mod per_passage;
 mod residuals;
 #[cfg(test)]
@@ -260,6 +261,8 @@ pub(crate) fn hears_of_tracks(site: &Site, zone: &ZoneId) -> bool {
     rules.dwell.as_ref().is_some_and(|rule| rule.runs_in(zone))
         || rules.small_craft.as_ref().is_some_and(|rule| rule.runs_in(zone))
         || rules.quay_presence.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.sensor_conflict.as_ref().is_some_and(|rule| rule.runs_in(zone))
+            && site.sensors_with(zone, Role::Ais).next().is_some()
         || patterns::follow(site, zone)
 }
 
@@ -329,4 +332,6 @@ rules! {
     on_foot::OnFoot,
     dwell::Dwell,
     small_craft::SmallCraft,
+    wrong_way::WrongWay,
+    sensor_conflict::SensorConflict,
 }
