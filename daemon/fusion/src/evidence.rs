@@ -120,7 +120,7 @@ impl Draft {
     }
 
     /// It turned out not to be so: what showed it, and what is made of it now. Nothing is left to do.
-    pub(crate) fn withdraw(&mut self, fact: &str, assessment: &str) {
+    pub(crate) fn withdraw(&mut self, fact: &'static str, assessment: &'static str) {
         self.facts.push(Phrase::words(fact));
         self.assessment = Phrase::words(assessment);
         self.actions.clear();
