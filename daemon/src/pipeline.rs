@@ -11,6 +11,7 @@
 //! * A new policy takes effect at its place in the log. Products still queued for a recipient whose view it changes are
 //!   withdrawn and, where the new policy allows, replaced by new ones: a frozen product is sent as it is or not at all.
 
+mod bounds;
 mod learning;
 mod rebuild;
 
@@ -21,6 +22,7 @@ use crate::{
     health::{Board, Condition},
     ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, StateError, WriterControl},
 };
+use bounds::Bounds;
 use quaywatch_fusion::{Engine, Learner};
 use quaywatch_schemas::{
     Control, GatewayTime, LineId, Model, Policy, Position, RecipientId, Record, Site, Situation, Stamp, Stamped,
@@ -108,6 +110,7 @@ pub struct Pipeline {
     keep_at: Option<GatewayTime>,
     picture: watch::Sender<Picture>,
     pictured: GatewayTime,
+    bounds: Bounds,
     dead_letters: DeadLetters,
     learner: Learner,
     /// Whether it learned something since that was last shown, and since it was last kept.
@@ -215,7 +218,8 @@ impl Pipeline {
             .into_iter()
             .filter_map(|(key, bytes)| postcard::from_bytes(&bytes).ok().map(|told| (key, told)))
             .collect();
-        let pipeline = Self {
+        let bounds = Bounds::of(&engine);
+        let mut pipeline = Self {
             parts,
             engine,
             in_force,
@@ -232,6 +236,7 @@ impl Pipeline {
             keep_at: None,
             picture: watch::Sender::new(Picture::default()),
             pictured: GatewayTime(0),
+            bounds,
             dead_letters: DeadLetters::default(),
             learner,
             learned: true,
@@ -566,7 +571,8 @@ impl Pipeline {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.bounds.show(&self.engine, self.stamp.gateway, &self.parts.board);
         let blind = self.engine.coverage();
         let condition = match self.engine.site() {
             None => Condition::Degraded("no site file has been applied yet".into()),
