@@ -32,8 +32,8 @@ use quaywatch_schemas::{
     Control, FeedId, GatewayTime, NoData, Observation, Position, Private, Reading, Record, SensorId, Stamp, Stamped,
     WallTime, ZoneId,
     observation::{
-        AccessDecision, Candidate, Container, Cooperative, Credential, DenialReason, DetectedPosition, Detection, Frame,
-        Freshness, Health, Measure, Media, ObjectClass, Plate, SourceTime, Tag,
+        AccessDecision, Candidate, Container, Cooperative, Credential, DenialReason, DetectedPosition, Detection,
+        Frame, Freshness, Health, Measure, Media, ObjectClass, Plate, SourceTime, Tag,
     },
     reference::{self, Booking, Fact, Reference, References, Shift},
     sealed::Identity,
@@ -248,14 +248,10 @@ fn reading(words: &[&str], share: f64) -> Result<Reading, String> {
             candidates: vec![Candidate { text: private(other), confidence: score(less)? }],
             region: None,
         }),
-        ["container", code, confidence] => Reading::Container(Container {
-            code: private(code),
-            confidence: score(confidence)?,
-            candidates: vec![],
-        }),
-        ["tag", id, strength] => {
-            Reading::Tag(Tag { id: private(id), rssi_dbm: Some(number_of(strength)? as i16) })
+        ["container", code, confidence] => {
+            Reading::Container(Container { code: private(code), confidence: score(confidence)?, candidates: vec![] })
         }
+        ["tag", id, strength] => Reading::Tag(Tag { id: private(id), rssi_dbm: Some(number_of(strength)? as i16) }),
         ["sees", "nothing"] => Reading::Frame(Frame { detections: Vec::new() }),
         ["sees", things @ ..] => Reading::Frame(Frame {
             detections: things.chunks(3).map(|thing| placed(thing, share)).collect::<Result<_, _>>()?,
@@ -327,7 +323,8 @@ fn placed(thing: &[&str], share: f64) -> Result<Detection, String> {
     };
     let finite = |value| Finite::new(value).map_err(|e| e.to_string());
     let covariance = [finite(1.0)?, finite(0.0)?, finite(1.0)?];
-    let position = DetectedPosition::Cartesian { x: finite(between(x, share)?)?, y: finite(between(y, share)?)?, covariance };
+    let position =
+        DetectedPosition::Cartesian { x: finite(between(x, share)?)?, y: finite(between(y, share)?)?, covariance };
     Ok(Detection { class, confidence: None, position: Some(position), speed: None, zones: Vec::new() })
 }
 

@@ -80,7 +80,8 @@ impl Frozen {
         if gauge.value != value {
             let moved = libm::fabs(value - gauge.value) >= MOVES * libm::fabs(gauge.value);
             self.changes(signal.sensor, value, word, here);
-            let beside = self.gauges.iter_mut().filter(|(id, gauge)| moved && *id != signal.sensor && gauge.role == role);
+            let beside =
+                self.gauges.iter_mut().filter(|(id, gauge)| moved && *id != signal.sensor && gauge.role == role);
             beside.for_each(|(_, gauge)| {
                 gauge.moved.insert(signal.sensor.clone());
             });
@@ -120,19 +121,22 @@ impl Frozen {
     /// A gauge that has spoken before; one that has not is noted.
     fn gauge(&mut self, sensor: &SensorId, role: Role, value: f64, word: (WallTime, Position)) -> Option<&mut Gauge> {
         if !self.gauges.contains_key(sensor) {
-            self.gauges.insert(sensor.clone(), Gauge {
-                role,
-                value,
-                since: word.0,
-                position: word.1,
-                repeats: 0,
-                by: BTreeSet::new(),
-                frozen: logit(USUALLY),
-                moved: BTreeSet::new(),
-                repeated: 0.0,
-                changed: 0.0,
-                life: Life::default(),
-            });
+            self.gauges.insert(
+                sensor.clone(),
+                Gauge {
+                    role,
+                    value,
+                    since: word.0,
+                    position: word.1,
+                    repeats: 0,
+                    by: BTreeSet::new(),
+                    frozen: logit(USUALLY),
+                    moved: BTreeSet::new(),
+                    repeated: 0.0,
+                    changed: 0.0,
+                    life: Life::default(),
+                },
+            );
             return None;
         }
         self.gauges.get_mut(sensor)
@@ -206,7 +210,6 @@ fn draft(sensor: &SensorId, gauge: &Gauge, here: &Here<'_>) -> Draft {
         Role::WeightGross => "vehicles that weigh the same",
         _ => "nothing moved where it measures",
     };
-    draft.alternatives =
-        vec![Alternative { text: Phrase::words(other), probability: 1.0 - draft.probability() }];
+    draft.alternatives = vec![Alternative { text: Phrase::words(other), probability: 1.0 - draft.probability() }];
     draft
 }
