@@ -37,13 +37,3 @@ fn the_explanation_in_the_readme_is_the_one_that_is_printed() {
         assert_eq!(block, page, "`SCENARIOS=write` writes it");
     }
 }
-
-#[test]
-fn the_readme_lists_every_rule_with_what_it_says() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let listed: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
-    for rule in quaywatch_fusion::rule_kinds() {
-        let row = format!("| `{}` | `{}` | ", rule.rule, rule.kind);
-        assert!(listed.iter().any(|line| line.starts_with(&row)), "{row} is not in the README");
-    }
-}

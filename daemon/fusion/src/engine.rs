@@ -322,6 +322,7 @@ impl Engine {
         let Some(spec) = around.index.spec(number) else { return };
         let signal = Signal {
             sensor: &observation.sensor,
+            number,
             spec,
             reading: &observation.reading,
             change,
@@ -702,8 +703,9 @@ impl Engine {
         if let Some(passages) = passages {
             ask(PASSAGES, passages.next_due());
         }
-        for (bit, machine) in machines.iter().enumerate().filter(|(bit, _)| woken & (1 << bit) != 0) {
-            ask(FIRST_MACHINE + bit as u16, machine.rule().next_due(&look));
+        for bit in bits(woken) {
+            let Some(machine) = machines.get(usize::from(bit)) else { break };
+            ask(FIRST_MACHINE + bit, machine.rule().next_due(&look));
         }
     }
 
@@ -762,10 +764,8 @@ impl Around<'_> {
         let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), zones.get_mut(zone as usize)) else {
             return;
         };
-        for (bit, machine) in zone_memory.machines.iter_mut().enumerate() {
-            if woken & (1 << bit) == 0 {
-                continue;
-            }
+        for bit in bits(woken) {
+            let Some(machine) = zone_memory.machines.get_mut(usize::from(bit)) else { break };
             let kind = machine.kind();
             let Some(mode) = (kind.mode)(self.site, zone_id) else { continue };
             let speaker = Speaker { kind: kind.kind, version: kind.version };
@@ -803,6 +803,15 @@ impl Around<'_> {
             out,
         })
     }
+}
+
+/// Which bits are set, lowest first.
+fn bits(mut woken: u64) -> impl Iterator<Item = u16> {
+    core::iter::from_fn(move || {
+        let bit = woken.trailing_zeros() as u16;
+        woken &= woken.checked_sub(1)?;
+        Some(bit)
+    })
 }
 
 /// Wall minus gateway time, in nanoseconds.

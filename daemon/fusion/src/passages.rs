@@ -245,7 +245,7 @@ impl Passages {
 
     /// An edge of the exit loop: pulses that are not known begin passages, and known ones are looked at again.
     fn crossed(&mut self, at: WallTime, gateway: GatewayTime) {
-        for pulse in self.exit.pulses() {
+        for pulse in self.exit.pulses().iter() {
             let within = |open: &Open| pulse.on <= open.crossed && pulse.off.is_none_or(|off| open.crossed <= off);
             let known = self.open.iter().any(within);
             if known || pulse.on <= self.final_until {

@@ -88,6 +88,8 @@ pub(crate) enum Seen<'a> {
 /// A reading with everything known about it.
 pub(crate) struct Signal<'a> {
     pub(crate) sensor: &'a SensorId,
+    /// Its place among the site's sensors.
+    pub(crate) number: usize,
     pub(crate) spec: &'a Sensor,
     pub(crate) reading: &'a Reading,
     pub(crate) change: Change,
@@ -111,6 +113,10 @@ pub(crate) struct Sensors<'a> {
 impl<'a> Sensors<'a> {
     pub(crate) fn get(&self, sensor: &SensorId) -> Option<&'a Memory> {
         self.index.sensor(sensor).and_then(|number| self.memories.get(number))
+    }
+
+    pub(crate) fn spec(&self, sensor: &SensorId) -> Option<&'a Sensor> {
+        self.index.sensor(sensor).and_then(|number| self.index.spec(number))
     }
 }
 

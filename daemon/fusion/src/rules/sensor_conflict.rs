@@ -372,7 +372,7 @@ impl SensorConflict {
         }
     }
 
-    fn forget(&mut self, who: &Who, here: &mut Here<'_>, why: &str) {
+    fn forget(&mut self, who: &Who, here: &mut Here<'_>, why: &'static str) {
         let Some(mut doubt) = self.doubts.remove(who) else { return };
         let mut draft = draft(who, &doubt, here);
         draft.until = Some(here.wall(doubt.heard));
