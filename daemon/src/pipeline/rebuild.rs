@@ -13,7 +13,7 @@ use quaywatch_schemas::{
     Control, Position, RecipientId, Record, Situation, Stamp, Stamped,
     situation::{Phase, Phrase, SituationId},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 /// A rebuild under way: nothing that comes of records up to `until` is told or kept, for it was before.
 pub(super) struct Rebuild {
@@ -65,15 +65,18 @@ impl Pipeline {
         let told: Vec<(RecipientId, SituationId)> = self.told.keys().cloned().collect();
         let mut adopted: BTreeMap<SituationId, Option<Situation>> = BTreeMap::new();
         for (recipient, id) in told {
-            if !adopted.contains_key(&id) {
-                let now = match rebuild.latest.get(&id) {
-                    Some(now) => Some(now.clone()),
-                    None => self.let_go(&id)?,
-                };
-                self.changes.situations.extend(now.clone());
-                adopted.insert(id, now);
-            }
-            match adopted.get(&id).and_then(Option::as_ref) {
+            let now = match adopted.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let now = match rebuild.latest.get(&id) {
+                        Some(now) => Some(now.clone()),
+                        None => self.let_go(&id)?,
+                    };
+                    self.changes.situations.extend(now.clone());
+                    new.insert(now)
+                }
+            };
+            match now {
                 Some(now) => self.tell_one(&recipient, now, Cause::Rebuild, None),
                 None => {
                     self.told.remove(&(recipient.clone(), id));
