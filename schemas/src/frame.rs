@@ -39,6 +39,7 @@
 pub mod channel;
 pub mod crypt;
 pub mod message;
+pub mod settings;
 pub mod window;
 mod wire;
 

@@ -2,9 +2,9 @@
 
 use super::*;
 use quaywatch_node::{
-    Boot, Channel as NodeChannel, Config as NodeConfig, Node as RealNode, NodeKey, ResetCause, Sensing,
+    Boot, Channel as NodeChannel, Config as NodeConfig, Node as RealNode, NodeKey, ResetCause,
     emulation::{EmulatedFlash, Noise},
-    sensing::{measure, motion},
+    settings::{Draft, Measure, Motion, Sensing},
 };
 use quaywatch_schemas::{
     LineId, NoData, Observation, Reading, Record, WallTime,
@@ -49,14 +49,15 @@ fn config(nodes: &[u16]) -> Config {
 }
 
 fn node_config(number: u16) -> NodeConfig {
-    let pir = motion::Settings { warm_up_ms: 0, hold_ms: 200 };
+    let pir = Motion { warm_up_ms: 0, hold_ms: 200, ..Motion::default() };
     // Every value is a word.
-    let load = measure::Settings { deadband: 0.0, alarm: None, stale_ms: u32::MAX };
-    NodeConfig { heartbeat_ms: 2_000, ..NodeConfig::new(number, key(number)) }
+    let load = Measure { stale_ms: 14_400_000, ..Measure::default() };
+    let draft = Draft { heartbeat_ms: 2_000, ..Draft::default() }
         .with_sensing(NodeChannel::Pir, Sensing::Motion(pir))
         .with(NodeChannel::Tamper)
         .with_sensing(NodeChannel::Load1, Sensing::Measure(load))
-        .with(NodeChannel::Health)
+        .with(NodeChannel::Health);
+    NodeConfig { number, key: key(number), settings: draft.check().unwrap() }
 }
 
 /// What a line does to bytes, in per mille of frames.

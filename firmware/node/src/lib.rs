@@ -4,9 +4,11 @@
 //! it answers with bytes for the bus and keeps in flash what a power cut must not take. It reads no clock, no pin and no
 //! register: boards do, and so does the simulator, which runs exactly this code.
 //!
-//! Near the sensor because it must be: debounce ([`sensing::contact`]), motion ([`sensing::motion`]), vibration energy and
-//! hysteresis ([`sensing::vibration`]), a tamper latch that survives a power cut ([`sensing::tamper`]), heartbeats, last
-//! words when the supply fails, and a [`supervisor`] that decides whether the watchdog may be fed.
+//! Near the sensor because it must be: the rhythm of reading ([`sensing::plan`]), debounce ([`sensing::contact`]), motion
+//! ([`sensing::motion`]), vibration energy within a band ([`sensing::vibration`]), loads without glitches and temperature
+//! ([`sensing::load`]), distances ([`sensing::range`]), doors ([`sensing::door`]), badges ([`sensing::badge`]), limits with
+//! hysteresis ([`sensing::measure`]), a tamper latch that survives a power cut ([`sensing::tamper`]), heartbeats, last words
+//! when the supply fails, and a [`supervisor`] that decides whether the watchdog may be fed.
 //!
 //! **A node speaks only when polled**: the gateway is the bus's only master.
 #![no_std]
@@ -26,9 +28,10 @@ pub mod shell;
 mod store;
 pub mod supervisor;
 
-pub use config::{Config, Sensing};
-pub use node::{Boot, Misfit, Node, Sensed, Turn};
-pub use quaywatch_schemas::frame::{Channel, NodeKey, message::ResetCause};
+pub use config::Config;
+pub use node::{Boot, Node, Turn};
+pub use quaywatch_schemas::frame::{Channel, NodeKey, message::ResetCause, settings};
+pub use sensing::{Misfit, Sensed};
 pub use store::Locked;
 
 /// Milliseconds since boot, from a clock that never goes back.

@@ -1,24 +1,16 @@
 //! The node: inputs and polls in, turns out.
 
 use crate::{
-    Config, Locked, Millis, Sensing,
+    Config, Locked, Millis,
     link::{Link, Told},
     outbox::Outbox,
-    sensing::{
-        News,
-        contact::Contact,
-        measure::Measure,
-        motion::Motion,
-        tamper::{self, Tamper},
-        vibration::{Said, Vibration},
-    },
+    sensing::{Heard, Misfit, Sensed, Senses, plan::Due, tamper},
     store::Store,
 };
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 use quaywatch_schemas::frame::{
-    Channel, Deframer, WIRE_BYTES,
-    channel::CHANNELS,
+    Channel, Deframer, PAYLOAD_BYTES, WIRE_BYTES,
     message::{
         Data, FromGateway, FromNode, Hello, Missing, Poll, Refusal, Refused, ResetCause, SAMPLES, Sample, StoreState,
         TurnEnd, Value,
@@ -42,35 +34,10 @@ pub struct Boot {
     pub now: Millis,
 }
 
-/// A raw input.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sensed {
-    /// A contact, a detector's output, a switch.
-    Digital(bool),
-    /// A converter's value in the channel's unit.
-    Analog(f32),
-}
-
-impl From<bool> for Sensed {
-    fn from(on: bool) -> Self {
-        Self::Digital(on)
-    }
-}
-
-impl From<f32> for Sensed {
-    fn from(value: f32) -> Self {
-        Self::Analog(value)
-    }
-}
-
-/// The node has no such channel, or it is not of that kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Misfit;
-
 /// A sensor node.
 pub struct Node<F> {
     heartbeat_ms: u32,
-    slots: Vec<Slot, CHANNELS>,
+    senses: Senses,
     keeper: Result<Outbox<F>, Locked>,
     link: Link,
     deframer: Deframer,
@@ -81,21 +48,6 @@ pub struct Node<F> {
     polled: Option<Millis>,
     /// The last frame that said the tamper latch is set, and when.
     tamper_said: Option<(u64, Millis)>,
-}
-
-/// One channel.
-struct Slot {
-    channel: Channel,
-    detector: Detector,
-}
-
-enum Detector {
-    Contact(Contact),
-    Motion(Motion),
-    Tamper(Tamper),
-    Vibration(Vibration),
-    Measure(Measure),
-    Health,
 }
 
 impl<F: NorFlash> Node<F> {
@@ -112,67 +64,44 @@ impl<F: NorFlash> Node<F> {
             Err(_) => (0, config.key.boot_epoch(entropy, 0)),
         };
         let latched = keeper.as_ref().is_ok_and(|outbox| outbox.store().latched());
-        let slots = config.channels.iter().map(|(channel, sensing)| Slot {
-            channel: *channel,
-            detector: match *sensing {
-                Sensing::Contact(settings) => Detector::Contact(Contact::new(settings)),
-                Sensing::Motion(settings) => Detector::Motion(Motion::new(settings, now)),
-                Sensing::Tamper => Detector::Tamper(Tamper::new(latched)),
-                Sensing::Vibration(settings) => Detector::Vibration(Vibration::new(settings, now)),
-                Sensing::Measure(settings) => Detector::Measure(Measure::new(settings, now)),
-                Sensing::Health => Detector::Health,
-            },
-        });
+        let heartbeat_ms = config.settings.heartbeat_ms();
         Self {
-            heartbeat_ms: config.heartbeat_ms,
-            slots: slots.collect(),
+            heartbeat_ms,
+            senses: Senses::new(&config.settings, latched, now),
             keeper,
             link: Link::new(config.number, config.key, store_epoch, boot_epoch),
             deframer: Deframer::default(),
             reset,
             pending: Vec::new(),
-            next_heartbeat: now.saturating_add(u64::from(config.heartbeat_ms)),
+            next_heartbeat: now.saturating_add(u64::from(heartbeat_ms)),
             polled: None,
             tamper_said: None,
         }
     }
 
-    /// A raw input is so now. Contacts and detectors are read often enough for their debounce time; measured values at
-    /// least every half minute; an accelerometer at a few hundred hertz.
+    /// Which inputs are to be read now. Each is handed to [`Node::sense`]; what happens by itself, a badge or an edge that a
+    /// board catches, is handed on as it happens.
+    pub fn due(&mut self, now: Millis) -> Due {
+        self.senses.due(now)
+    }
+
+    /// When an input is to be read next; `None` if none ever is.
+    pub fn next_due(&self) -> Option<Millis> {
+        self.senses.next_due()
+    }
+
+    /// A raw input is so now.
     pub fn sense(&mut self, channel: Channel, value: impl Into<Sensed>, now: Millis) -> Result<(), Misfit> {
-        let at = self.slots.iter().position(|slot| slot.channel == channel).ok_or(Misfit)?;
-        let news = match (&mut self.slots[at].detector, value.into()) {
-            (Detector::Contact(contact), Sensed::Digital(raw)) => contact.sense(raw, now),
-            (Detector::Motion(motion), Sensed::Digital(raw)) => motion.sense(raw, now),
-            (Detector::Tamper(tamper), Sensed::Digital(raw)) => tamper.sense(raw, now),
-            (Detector::Measure(measure), Sensed::Analog(value)) => measure.sense(value, now),
-            (Detector::Vibration(vibration), Sensed::Analog(value)) => {
-                let said = vibration.sense(value, now);
-                self.vibrated(said, now);
-                None
-            }
-            _ => return Err(Misfit),
-        };
-        self.take(channel, news, now);
+        let heard = self.senses.sense(channel, value.into(), now)?;
+        self.take(heard, now);
         Ok(())
     }
 
     /// Time passed. Call it every ten or twenty milliseconds.
     pub fn tick(&mut self, now: Millis) {
-        for at in 0..self.slots.len() {
-            let news = match &mut self.slots[at].detector {
-                Detector::Contact(contact) => contact.tick(now),
-                Detector::Motion(motion) => motion.tick(now),
-                Detector::Tamper(tamper) => tamper.tick(now),
-                Detector::Measure(measure) => measure.tick(now),
-                Detector::Vibration(vibration) => {
-                    let said = vibration.tick(now);
-                    self.vibrated(said, now);
-                    None
-                }
-                Detector::Health => None,
-            };
-            self.take(self.slots[at].channel, news, now);
+        for at in 0..self.senses.len() {
+            let heard = self.senses.tick(at, now);
+            self.take(heard, now);
         }
         if now >= self.next_heartbeat {
             // While nobody listens an unchanged state is not worth flash; it is said again as soon as somebody does.
@@ -202,10 +131,14 @@ impl<F: NorFlash> Node<F> {
     /// The supply is failing: keeps what all channels say in flash, and returns it for the bus, if it is free.
     pub fn last_words(&mut self, now: Millis) -> Option<Turn> {
         self.flush(now, false, false);
-        let room = SAMPLES;
-        let words: Vec<_, CHANNELS> =
-            self.slots.iter().filter_map(|slot| Some((slot.channel, now, self.value(slot)?))).collect();
-        let _ = self.pending.extend_from_slice(&words[..words.len().min(room)]);
+        // One frame must do. What does not fit is what matters least.
+        for at in 0..self.senses.len() {
+            if let Some((channel, value)) = self.word(at)
+                && has_room(&self.pending, &value)
+            {
+                let _ = self.pending.push((channel, now, value));
+            }
+        }
         let counter = self.flush(now, true, true)?;
         let payload = self.keeper.as_mut().ok()?.payload(counter)?;
         let mut turn = Turn::new();
@@ -226,7 +159,7 @@ impl<F: NorFlash> Node<F> {
 
     /// Whether the tamper latch is set.
     pub fn is_tampered(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(&slot.detector, Detector::Tamper(tamper) if tamper.is_latched()))
+        self.senses.is_tampered()
     }
 
     /// Gives the flash back, as a power cut or a reset does; `None` if the node is locked.
@@ -298,11 +231,7 @@ impl<F: NorFlash> Node<F> {
         if known.is_none() {
             return;
         }
-        let opened = self.slots.iter_mut().any(|slot| match &mut slot.detector {
-            Detector::Tamper(tamper) => tamper.acknowledged(),
-            _ => false,
-        });
-        if opened {
+        if self.senses.tamper_acknowledged() {
             // A latch that flash still holds is said once more after the next boot: better twice than never.
             let _ = outbox.store_mut().set_latch(false);
             self.tamper_said = None;
@@ -330,66 +259,51 @@ impl<F: NorFlash> Node<F> {
         }
     }
 
-    fn vibrated(&mut self, said: Said, now: Millis) {
-        self.take(Channel::Vibration, said.energy, now);
-        if self.slots.iter().any(|slot| slot.channel == Channel::Fence) {
-            self.take(Channel::Fence, said.moves, now);
-        }
-    }
-
     /// Takes news in: an alarm becomes a frame at once, everything else waits for the next poll.
-    fn take(&mut self, channel: Channel, news: Option<News>, now: Millis) {
-        let Some(news) = news else { return };
-        if channel == Channel::Tamper
-            && news.alarm
-            && let Ok(outbox) = &mut self.keeper
-        {
-            let _ = outbox.store_mut().set_latch(true);
+    fn take(&mut self, heard: Heard, now: Millis) {
+        let alarm = heard.iter().any(|(_, news)| news.alarm);
+        for (channel, news) in heard {
+            if channel == Channel::Tamper
+                && news.alarm
+                && let Ok(outbox) = &mut self.keeper
+            {
+                let _ = outbox.store_mut().set_latch(true);
+            }
+            self.push(channel, news.at, news.value, now);
         }
-        self.push(channel, news.at, news.value, now);
-        if news.alarm {
+        if alarm {
             self.flush(now, true, false);
         }
     }
 
     /// Says what every channel says now.
     fn report(&mut self, now: Millis) {
-        for at in 0..self.slots.len() {
-            if let Some(value) = self.value(&self.slots[at]) {
-                self.push(self.slots[at].channel, now, value, now);
+        for at in 0..self.senses.len() {
+            if let Some((channel, value)) = self.word(at) {
+                self.push(channel, now, value, now);
             }
         }
         self.flush(now, false, false);
     }
 
-    fn value(&self, slot: &Slot) -> Option<Value> {
-        match &slot.detector {
-            Detector::Contact(contact) if slot.channel == Channel::Fence => {
-                let vibration = self.slots.iter().find_map(|other| match &other.detector {
-                    Detector::Vibration(vibration) => Some(vibration.moves()),
-                    _ => None,
-                });
-                vibration.unwrap_or_else(|| contact.state().map(Value::State))
-            }
-            Detector::Contact(contact) => contact.state().map(Value::State),
-            Detector::Motion(motion) => Some(motion.value()),
-            Detector::Tamper(tamper) => tamper.value(),
-            Detector::Vibration(vibration) => vibration.energy(),
-            Detector::Measure(measure) => measure.value(),
-            Detector::Health => {
-                let boots = self.keeper.as_ref().map_or(0, |outbox| outbox.store().boot());
-                let supply = self.slots.iter().find(|other| other.channel == Channel::Supply);
-                let supply_mv = supply.and_then(|supply| match self.value(supply) {
-                    Some(Value::Measure(volts)) => Some(libm::roundf(volts * 1000.0).clamp(0.0, 65_535.0) as u16),
-                    _ => None,
-                });
-                Some(Value::Health { boots, reset: self.reset, supply_mv })
-            }
-        }
+    /// What the channel in this place says now.
+    fn word(&self, at: usize) -> Option<(Channel, Value)> {
+        let channel = self.senses.channels().nth(at)?;
+        let value = if self.senses.is_health(channel) { Some(self.health()) } else { self.senses.value(channel) };
+        value.map(|value| (channel, value))
+    }
+
+    fn health(&self) -> Value {
+        let supply_mv = match self.senses.value(Channel::Supply) {
+            Some(Value::Measure(volts)) => Some(libm::roundf(volts * 1000.0).clamp(0.0, 65_535.0) as u16),
+            _ => None,
+        };
+        let boots = self.keeper.as_ref().map_or(0, |outbox| outbox.store().boot());
+        Value::Health { boots, reset: self.reset, supply_mv }
     }
 
     fn push(&mut self, channel: Channel, at: Millis, value: Value, now: Millis) {
-        if self.pending.is_full() {
+        if !has_room(&self.pending, &value) {
             self.flush(now, false, false);
         }
         let _ = self.pending.push((channel, at, value));
@@ -403,9 +317,10 @@ impl<F: NorFlash> Node<F> {
         };
         for channel in Channel::ALL {
             let lost = outbox.store_mut().shed_counts()[channel.index()];
-            if lost > 0 && !alarm && !self.pending.is_full() {
+            let word = Value::Missing(Missing::Overload(lost));
+            if lost > 0 && !alarm && has_room(&self.pending, &word) {
                 outbox.store_mut().shed_counts()[channel.index()] = 0;
-                let _ = self.pending.push((channel, now, Value::Missing(Missing::Overload(lost))));
+                let _ = self.pending.push((channel, now, word));
             }
         }
         if self.pending.is_empty() {
@@ -440,6 +355,17 @@ impl<F: NorFlash> Node<F> {
         let within = u64::from(self.heartbeat_ms).saturating_mul(3);
         self.polled.is_some_and(|polled| now.saturating_sub(polled) < within)
     }
+}
+
+/// What a frame of samples has besides them, at most: kind, boot, follows, time, last words, how many.
+const DATA_BYTES: usize = 1 + 5 + 5 + 10 + 1 + 1;
+
+/// Whether another word fits into the frame that these wait for.
+fn has_room(pending: &Vec<(Channel, Millis, Value), SAMPLES>, value: &Value) -> bool {
+    // Channel and age, at most, and the value. One that has no size has no room.
+    let bytes = |value| 1 + 5 + postcard::experimental::serialized_size(value).unwrap_or(PAYLOAD_BYTES);
+    let waiting: usize = pending.iter().map(|(_, _, value)| bytes(value)).sum();
+    !pending.is_full() && waiting + bytes(value) <= PAYLOAD_BYTES - DATA_BYTES
 }
 
 #[cfg(test)]

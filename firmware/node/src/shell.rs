@@ -1,14 +1,15 @@
 //! The async shell: a node, its inputs and its line, with embassy's clock. The only part of the node that waits.
 
-use crate::{Channel, Millis, Node, Sensed};
+use crate::{Channel, Millis, Node, Sensed, sensing::plan::Due};
 use embassy_time::{Duration, Instant, with_timeout};
 use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::NorFlash;
 
 /// What a board does for its node. Nothing here may block for longer than a contact bounces.
 pub trait Board {
-    /// Reads every input and hands each on.
-    fn sample(&mut self, now: Millis, sense: &mut dyn FnMut(Channel, Sensed));
+    /// Reads every input that is due and hands it on, and what came by itself since the last round: badges, edges that an
+    /// interrupt caught. A sensor that is slow is read by a task of its own; what it has not delivered is not handed on.
+    fn sample(&mut self, due: Due, now: Millis, sense: &mut dyn FnMut(Channel, Sensed));
 
     /// Whether the supply is failing: brown-out detection has tripped.
     fn supply_fails(&mut self) -> bool;
@@ -18,7 +19,7 @@ pub trait Board {
     fn went_round(&mut self, now: Millis);
 }
 
-/// How often inputs are read while the line is quiet.
+/// How long a round lasts at most while the line is quiet: debounce times, badges and the watchdog wait for it.
 const ROUND: Duration = Duration::from_millis(10);
 
 /// Runs a node until its line breaks; says how. Reading the line must not lose bytes when it is given up for a round, which
@@ -32,7 +33,8 @@ pub async fn run<F: NorFlash, L: Read + Write>(
     loop {
         let now = Instant::now().as_millis();
         // An input that the node's settings do not have is the board's mistake and no reason to stop.
-        board.sample(now, &mut |channel, value| {
+        let due = node.due(now);
+        board.sample(due, now, &mut |channel, value| {
             let _ = node.sense(channel, value, now);
         });
         node.tick(now);
@@ -44,7 +46,7 @@ pub async fn run<F: NorFlash, L: Read + Write>(
             line.write_all(&words).await?;
         }
         failing = fails;
-        if let Ok(read) = with_timeout(ROUND, line.read(&mut buffer)).await {
+        if let Ok(read) = with_timeout(until(node.next_due()), line.read(&mut buffer)).await {
             let length = read?;
             if length == 0 {
                 return Ok(());
@@ -57,10 +59,15 @@ pub async fn run<F: NorFlash, L: Read + Write>(
     }
 }
 
+/// Until the next input is due, a round at most.
+fn until(due: Option<Millis>) -> Duration {
+    due.map_or(ROUND, |due| ROUND.min(Instant::from_millis(due).saturating_duration_since(Instant::now())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Boot, Config, NodeKey, ResetCause, emulation::EmulatedFlash};
+    use crate::{Boot, Config, NodeKey, ResetCause, emulation::EmulatedFlash, settings::Draft};
     use core::{
         convert::Infallible,
         future::{Future, pending},
@@ -121,8 +128,10 @@ mod tests {
     }
 
     impl Board for Bench {
-        fn sample(&mut self, _: Millis, sense: &mut dyn FnMut(Channel, Sensed)) {
-            sense(Channel::Door, true.into());
+        fn sample(&mut self, due: Due, _: Millis, sense: &mut dyn FnMut(Channel, Sensed)) {
+            if due.contains(Channel::Door) {
+                sense(Channel::Door, true.into());
+            }
             sense(Channel::Load4, 1.0.into());
         }
 
@@ -157,7 +166,9 @@ mod tests {
     fn a_board_on_a_line_is_read_debounced_polled_and_says_its_last_words() {
         let key = NodeKey::new([3; 32]);
         let boot = Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 };
-        let mut node = Node::boot(Config::new(4, key.clone()).with(Channel::Door), EmulatedFlash::in_memory(3), boot);
+        let settings = Draft::default().with(Channel::Door).check().unwrap();
+        let config = Config { number: 4, key: key.clone(), settings };
+        let mut node = Node::boot(config, EmulatedFlash::in_memory(3), boot);
         let say = |counter, message: &FromGateway| {
             let header = Header { suite: SuiteId::default(), node: 4, epoch: 9, counter };
             Some(seal(&header, &key.link(Direction::GatewayToNode, 4, 9), message).unwrap().to_vec())

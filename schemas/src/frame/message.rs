@@ -1,6 +1,7 @@
 //! What nodes and gateway say to each other. The order of variants and fields is the wire format (postcard).
 
 use super::Channel;
+use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,37 @@ pub enum Value {
     },
     /// Nothing can be said, and why.
     Missing(Missing),
+    /// In the channel's own unit, from a sensor that knows whether it has settled.
+    Load {
+        /// How much.
+        value: f32,
+        /// Whether it has settled.
+        settled: bool,
+    },
+    /// A credential was read.
+    Credential {
+        /// Whose.
+        card: Card,
+        /// Whether its holder was let in.
+        granted: bool,
+    },
+}
+
+/// A credential's numbers. They lead to a person: `Debug` does not print them, the link seals them, and the gateway makes a
+/// handle of them as they come in. Until the gateway has them on disk they may lie in the node's flash, beside the key: a
+/// node at a door has its chip's read-out protection set.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Facility (site) code, if the card's format has one.
+    pub facility: Option<u32>,
+    /// The card's number.
+    pub number: u64,
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Card")
+    }
 }
 
 /// Why a channel cannot say anything.
@@ -75,6 +107,25 @@ pub enum Missing {
     BadValue,
     /// The node could not keep this many of its earlier words.
     Overload(u32),
+    /// It is read, but its detector does not believe it.
+    Doubted(Doubt),
+}
+
+/// Why a detector does not believe its sensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// It is not read.
+    NotRead,
+    /// It says the same for longer than can be.
+    Stuck,
+    /// It is at or beyond the end of its range.
+    OutOfRange,
+    /// It changes more often than can be, or much of what it says is damaged.
+    Noisy,
+    /// Something is right before it.
+    Covered,
+    /// The temperature it needs is not known.
+    Uncompensated,
 }
 
 /// Why a node started.

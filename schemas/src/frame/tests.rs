@@ -126,7 +126,7 @@ fn names_of_channels_parse_back_and_an_unknown_one_names_them_all() {
         assert_eq!(Channel::ALL[channel.index()], channel);
     }
     let why = Channel::parse("radar").unwrap_err().to_string();
-    assert!(why.contains("pir, tamper, fence") && why.ends_with("health"), "{why}");
+    assert!(why.contains("pir, tamper, fence") && why.ends_with("fence-cut"), "{why}");
 }
 
 #[test]

@@ -486,6 +486,7 @@ fn node(
         Kind::State => (ReadingKind::Contact, None),
         Kind::Measure(unit) => (ReadingKind::Measure, Unit::new(unit).ok()),
         Kind::Health => (ReadingKind::Health, None),
+        Kind::Credential => (ReadingKind::Credential, None),
     };
     let kind = kind_of(table, reading, &[possible], &format!("channel {channel}"), findings)?;
     let written = table.has("unit");

@@ -9,8 +9,9 @@ use crate::{
     tap::Taps,
 };
 use quaywatch_node::{
-    Boot, Channel as NodeChannel, Config as NodeConfig, Node as RealNode, NodeKey, ResetCause, Sensing,
-    emulation::EmulatedFlash, sensing::motion,
+    Boot, Channel as NodeChannel, Config as NodeConfig, Node as RealNode, NodeKey, ResetCause,
+    emulation::EmulatedFlash,
+    settings::{Draft, Motion, Sensing},
 };
 use quaywatch_schemas::{LineId, Observation, Position, SensorId, observation::Authenticity};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -32,10 +33,9 @@ fn config(carrier: Carrier) -> Config {
 }
 
 fn node() -> RealNode<EmulatedFlash> {
-    let pir = motion::Settings { warm_up_ms: 0, hold_ms: 100 };
-    let config = NodeConfig::new(7, NodeKey::new([0x2a; 32]))
-        .with_sensing(NodeChannel::Pir, Sensing::Motion(pir))
-        .with(NodeChannel::Load1);
+    let pir = Motion { warm_up_ms: 0, hold_ms: 100, ..Motion::default() };
+    let draft = Draft::default().with_sensing(NodeChannel::Pir, Sensing::Motion(pir)).with(NodeChannel::Load1);
+    let config = NodeConfig { number: 7, key: NodeKey::new([0x2a; 32]), settings: draft.check().unwrap() };
     RealNode::boot(config, EmulatedFlash::in_memory(4), Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 })
 }
 

@@ -1,11 +1,12 @@
 use super::*;
 use crate::{
     emulation::EmulatedFlash,
-    sensing::{Hysteresis, motion, vibration},
+    sensing::badge::Word,
+    settings::{Badge, Door, Draft, Hysteresis, Input, Layout, Motion, Sensing, Span, Vibration},
 };
 use quaywatch_schemas::frame::{
     Direction, Header, NodeKey, SuiteId,
-    message::{Command, Stored},
+    message::{Card, Command, Stored},
     seal,
 };
 use std::vec::Vec as List;
@@ -21,13 +22,19 @@ fn boot(now: Millis) -> Boot {
 }
 
 fn config() -> Config {
-    let pir = motion::Settings { warm_up_ms: 0, hold_ms: 500 };
-    Config::new(NUMBER, key())
-        .with_sensing(Channel::Pir, Sensing::Motion(pir))
-        .with(Channel::Tamper)
-        .with(Channel::Load1)
-        .with(Channel::Supply)
-        .with(Channel::Health)
+    let pir = Motion { warm_up_ms: 0, hold_ms: 500, ..Motion::default() };
+    configured(
+        Draft::default()
+            .with_sensing(Channel::Pir, Sensing::Motion(pir))
+            .with(Channel::Tamper)
+            .with(Channel::Load1)
+            .with(Channel::Supply)
+            .with(Channel::Health),
+    )
+}
+
+fn configured(draft: Draft) -> Config {
+    Config { number: NUMBER, key: key(), settings: draft.check().unwrap() }
 }
 
 /// A gateway that believes everything and remembers it.
@@ -216,7 +223,8 @@ fn last_words_are_flagged_sent_at_once_and_kept() {
     node.sense(Channel::Supply, 8.1, 200).unwrap();
     let turn = read(node.last_words(300));
     let [(_, FromNode::Data(data))] = &turn[..] else { panic!("{turn:?}") };
-    assert!(data.last_words && data.samples.iter().any(|sample| sample.channel == Channel::Pir));
+    assert!(data.last_words && data.samples[0].channel == Channel::Tamper, "what matters most comes first");
+    assert!(data.samples.iter().any(|sample| sample.channel == Channel::Pir));
     drop(node);
     let mut node = Node::boot(config(), flash, Boot { reset: ResetCause::BrownOut, ..boot(0) });
     node.receive(&gateway.say(FromGateway::Challenge), 1);
@@ -285,14 +293,21 @@ fn what_could_not_be_kept_is_told_as_overload() {
 
 #[test]
 fn a_shaken_fence_is_one_alarm_and_its_energy_goes_along() {
-    let settings = vibration::Settings { window_ms: 100, moves: Hysteresis { on: 1.0, off: 0.5 }, deadband: 0.1 };
-    let config =
-        Config::new(NUMBER, key()).with_sensing(Channel::Vibration, Sensing::Vibration(settings)).with(Channel::Fence);
+    let vibration = Vibration {
+        window_ms: 100,
+        low_hz: 0.0,
+        high_hz: 500.0,
+        moves: Hysteresis { on: 1.0, off: 0.5 },
+        deadband: 0.1,
+        ..Vibration::default()
+    };
+    let input = Input { channel: Channel::Vibration, every_ms: 1, sensing: Sensing::Vibration(vibration) };
+    let config = configured(Draft::default().with_input(input).with(Channel::Fence));
     let mut gateway = Gateway::new(1);
     let mut node = Node::boot(config, EmulatedFlash::in_memory(3), boot(0));
     node.receive(&gateway.say(FromGateway::Challenge), 1);
     for now in 2..250u64 {
-        let swing = if now > 100 { 2.0 } else { 0.0 };
+        let swing = if now > 100 { 2.0 } else { 0.01 };
         node.sense(Channel::Vibration, 9.81 + if now % 2 == 0 { swing } else { -swing }, now).unwrap();
     }
     assert_eq!(node.sense(Channel::Vibration, true, 250), Err(Misfit), "not that kind of channel");
@@ -303,4 +318,101 @@ fn a_shaken_fence_is_one_alarm_and_its_energy_goes_along() {
     assert_eq!(fence, [Value::State(false), Value::State(true)]);
     let strong = |value: &Value| matches!(value, Value::Measure(energy) if *energy > 1.9);
     assert!(said.iter().any(|(channel, value)| *channel == Channel::Vibration && strong(value)), "{said:?}");
+}
+
+/// A card of the most used format: an even and an odd parity bit around 8 and 16 bits.
+fn h10301(facility: u64, number: u64) -> Word {
+    let data = facility << 16 | number;
+    let even = (data >> 12).count_ones() as u64 % 2;
+    let odd = 1 - (data & 0xfff).count_ones() as u64 % 2;
+    Word::new(even << 25 | data << 1 | odd, 26)
+}
+
+#[test]
+fn a_door_with_a_reader_tells_who_was_let_in_who_was_not_and_that_it_was_forced() {
+    // Nothing is said twice.
+    let draft = Draft { heartbeat_ms: 60_000, ..Draft::default() }
+        .with(Channel::Badge1)
+        .with(Channel::Grant)
+        .with(Channel::Rex)
+        .with_sensing(Channel::Door, Sensing::Door(Door::default()))
+        .with(Channel::DoorForced)
+        .with(Channel::DoorHeld);
+    let mut gateway = Gateway::new(1);
+    let mut node = Node::boot(configured(draft), EmulatedFlash::in_memory(3), boot(0));
+    node.receive(&gateway.say(FromGateway::Challenge), 1);
+    let mut inputs = [(Channel::Grant, false), (Channel::Rex, false), (Channel::Door, false)];
+    let (mut said, mut stored) = (List::new(), None);
+    for now in (0..20_000).step_by(10) {
+        match now {
+            1_000 => node.sense(Channel::Badge1, h10301(17, 40_021), now).unwrap(),
+            1_400 | 3_000 => inputs[0].1 = now == 1_400,
+            2_000 | 2_800 => inputs[2].1 = now == 2_000,
+            8_000 => node.sense(Channel::Badge1, h10301(17, 9), now).unwrap(),
+            15_000 | 16_000 => inputs[2].1 = now == 15_000,
+            _ => {}
+        }
+        for (channel, on) in inputs {
+            node.sense(channel, on, now).unwrap();
+        }
+        node.tick(now);
+        if now % 500 == 0 {
+            said.extend(words(&read(node.receive(&gateway.poll(stored), now))));
+            stored = Some(all(&node));
+        }
+    }
+    let card = |number, granted| Value::Credential { card: Card { facility: Some(17), number }, granted };
+    let of = |channel| said.iter().filter(|(of, _)| *of == channel).map(|(_, value)| *value).collect::<List<_>>();
+    assert_eq!(of(Channel::Badge1), [card(40_021, true), card(9, false)]);
+    assert_eq!(of(Channel::Door), [false, true, false, true, false].map(Value::State));
+    assert_eq!(of(Channel::DoorForced), [false, true, false].map(Value::State));
+    assert_eq!(of(Channel::DoorHeld), [Value::State(false)]);
+}
+
+#[test]
+fn a_burst_of_badges_is_split_over_frames_that_hold_it() {
+    let layout = Layout {
+        bits: 64,
+        facility: Span { from: 0, bits: 32 },
+        number: Span { from: 0, bits: 64 },
+        even: None,
+        odd: None,
+    };
+    let badge = Sensing::Badge(Badge { layout, ..Badge::default() });
+    let config = configured(Draft::default().with_sensing(Channel::Badge1, badge).with(Channel::Grant));
+    let (flash, mut gateway) = (EmulatedFlash::in_memory(4), Gateway::new(1));
+    let mut node = Node::boot(config, flash, boot(0));
+    node.receive(&gateway.say(FromGateway::Challenge), 1);
+    // Sixty people in a second, with the largest numbers there are.
+    for person in 0..=60u64 {
+        node.sense(Channel::Badge1, Word::new(u64::MAX - person, 64), 100 + person * 16).unwrap();
+    }
+    let mut came = 0;
+    for i in 0..20 {
+        let turn = read(node.receive(&gateway.poll(None), 2_000 + i));
+        came +=
+            words(&turn).iter().filter(|(_, value)| matches!(value, Value::Credential { granted: false, .. })).count();
+    }
+    assert_eq!((came, node.locked()), (60, None));
+}
+
+#[test]
+fn when_the_supply_fails_one_frame_holds_what_matters_most() {
+    let draft =
+        Channel::ALL.into_iter().filter(|channel| *channel != Channel::FenceCut).fold(Draft::default(), Draft::with);
+    let door = Sensing::Door(Door::default());
+    let config = configured(draft.with_sensing(Channel::Door, door));
+    let mut node = Node::boot(config, EmulatedFlash::in_memory(3), boot(0));
+    for channel in Channel::ALL {
+        for sensed in [Sensed::Digital(false), Sensed::Analog(20.0)] {
+            let _ = node.sense(channel, sensed, 10);
+        }
+    }
+    node.tick(100);
+    let turn = read(node.last_words(200));
+    let [(_, FromNode::Data(data))] = &turn[..] else { panic!("{turn:?}") };
+    let said: List<_> = data.samples.iter().map(|sample| sample.channel).collect();
+    let first = [Channel::Tamper, Channel::DoorForced, Channel::Pir, Channel::Door, Channel::DoorHeld];
+    assert!(first.iter().all(|channel| said.contains(channel)), "{said:?}");
+    assert!(said.contains(&Channel::Supply) && said.contains(&Channel::Health), "{said:?}");
 }

@@ -214,7 +214,7 @@ impl<F: NorFlash> Pages<F> {
 }
 
 /// Where the first record stands: behind the largest opening.
-pub(super) const FIRST_RECORD: u32 = 192;
+pub(super) const FIRST_RECORD: u32 = 224;
 
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
