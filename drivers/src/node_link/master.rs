@@ -4,6 +4,7 @@ use super::{
     Config,
     decode::{Channels, alarm_sensors},
     peer::{Came, Peer, Said},
+    standing::Standing,
 };
 use quaywatch_schemas::{
     DeadLetter, LineId, NoData, Observation, Reading, Record, SensorId, WallTime,
@@ -250,6 +251,12 @@ impl Master {
     /// Whether no node answers, although there is a connection.
     pub fn nobody_answers(&self) -> bool {
         !self.ports.is_empty() && !self.peers.is_empty() && self.peers.iter().all(|node| node.misses >= SILENT_AFTER)
+    }
+
+    /// How each node is.
+    pub fn standings(&self) -> Vec<Standing> {
+        let connected = !self.ports.is_empty();
+        self.peers.iter().map(|node| node.peer.standing(!connected || node.misses >= SILENT_AFTER)).collect()
     }
 
     /// A connection is there.

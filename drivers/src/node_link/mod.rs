@@ -26,10 +26,12 @@ mod decode;
 mod master;
 mod peer;
 mod runner;
+mod standing;
 
 pub use self::{
     master::{Master, Notice, Now, Outcome, Output, PortId, Ticket},
-    runner::run,
+    runner::{Wish, run},
+    standing::{Answers, Standing},
 };
 
 use crate::{secret::Secret, serial};

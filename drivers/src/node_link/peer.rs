@@ -4,6 +4,7 @@ use super::{
     Notice, Now, Outcome,
     clock::NodeClock,
     decode::{Channels, Newest, observations},
+    standing::{Seen, Standing},
 };
 use quaywatch_schemas::{
     Observation,
@@ -50,6 +51,7 @@ pub(super) struct Peer {
     /// It is to repeat what all its channels say, until it has answered that.
     report: bool,
     report_asked: bool,
+    seen: Seen,
 }
 
 /// What a node proved in its last hello, and what came since.
@@ -131,7 +133,14 @@ impl Peer {
             heard: true,
             report: true,
             report_asked: false,
+            seen: Seen::default(),
         }
+    }
+
+    /// How it is; `silent` is whether it left the last polls unanswered.
+    pub(super) fn standing(&self, silent: bool) -> Standing {
+        let store = self.proven.as_ref().and_then(|proven| proven.store.as_ref());
+        self.seen.standing(self.number, silent, store.map(|store| store.next.saturating_sub(store.oldest)))
     }
 
     /// Whether it answered a challenge.
@@ -181,12 +190,18 @@ impl Peer {
             Some(Proven { store: Some(store), .. }) if store.epoch == header.epoch => store.key.clone(),
             _ => self.key.link(Direction::NodeToGateway, self.number, header.epoch),
         };
-        let Ok(opened) = sealed.open(&key) else { return Came::Nothing(Outcome::Forged) };
+        let Ok(opened) = sealed.open(&key) else {
+            self.seen.forged += 1;
+            return Came::Nothing(Outcome::Forged);
+        };
         let kept = store_epoch == Some(header.epoch);
         match opened.message() {
             Ok(FromNode::Data(data)) if kept => self.take_data(opened, data, now, room),
-            Ok(FromNode::Hello(hello)) if !kept => self.take_hello(&header, key, &hello, turn),
-            Ok(FromNode::TurnEnd(end)) if self.is_current(&header) => self.take_turn_end(&end, turn),
+            Ok(FromNode::Hello(hello)) if !kept => self.take_hello(&header, key, &hello, turn, now),
+            Ok(FromNode::TurnEnd(end)) if self.is_current(&header) => {
+                self.seen.heard(now.wall);
+                self.take_turn_end(&end, turn)
+            }
             Ok(FromNode::Refused(_)) if self.is_current(&header) => Came::Refused,
             Ok(_) => Came::Nothing(Outcome::Stale),
             Err(_) if kept => self.take_unknown(opened, room),
@@ -257,6 +272,8 @@ impl Peer {
             Verdict::Full => return Came::Nothing(Outcome::Full),
             Verdict::New => {}
         }
+        self.seen.heard(now.wall);
+        self.seen.data(&data);
         let held = Held { header: opened.header, payload: opened.payload.to_vec(), data, came: now.at };
         let at = store.holding.partition_point(|other| other.header.counter < counter);
         store.holding.insert(at, held);
@@ -276,13 +293,22 @@ impl Peer {
         }
     }
 
-    fn take_hello(&mut self, header: &Header, key: LinkKey, hello: &Hello, turn: Option<(Instant, Instant)>) -> Came {
+    fn take_hello(
+        &mut self,
+        header: &Header,
+        key: LinkKey,
+        hello: &Hello,
+        turn: Option<(Instant, Instant)>,
+        now: Now,
+    ) -> Came {
         let known = self.proven.as_ref().filter(|proven| proven.epoch == header.epoch);
         let is_repeat =
             known.is_some_and(|proven| header.counter <= proven.read) || self.former.contains(&header.epoch);
         if hello.session != self.session || is_repeat {
             return Came::Nothing(Outcome::Stale);
         }
+        self.seen.heard(now.wall);
+        self.seen.hello(hello);
         if let Some((sent, heard)) = turn {
             self.clock.observe(hello.boot, hello.now_ms, sent, heard);
         }

@@ -1,6 +1,6 @@
 //! The thin half: opens what carries the frames, moves bytes, and asks the ledger.
 
-use super::{Carrier, Config, Master, Notice, Now, Output, PortId, Ticket};
+use super::{Carrier, Config, Master, Notice, Now, Output, PortId, Standing, Ticket};
 use crate::{
     intake::{Intake, NotStored},
     line::{Backoff, Line, LineState},
@@ -20,12 +20,19 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{sleep, sleep_until, timeout},
 };
 
+/// What others ask of a running bus.
+#[derive(Debug)]
+pub enum Wish {
+    /// How its nodes are.
+    Standings(oneshot::Sender<Vec<Standing>>),
+}
+
 /// Polls the bus until the line is asked to stop; then waits until the ledger has what it was given.
-pub async fn run(line: Line, config: Config) {
+pub async fn run(line: Line, config: Config, wishes: mpsc::Receiver<Wish>) {
     let mut session = [0; 8];
     let master = match getrandom::fill(&mut session) {
         Ok(()) => Master::new(line.id.clone(), &config, u64::from_le_bytes(session), now())
@@ -47,7 +54,7 @@ pub async fn run(line: Line, config: Config) {
     let serving = async {
         let bus = Bus { line: &line, master, writers: BTreeMap::new(), records: records_in, open: false };
         tokio::select! {
-            () = bus.serve(events, answers) => {}
+            () = bus.serve(events, answers, wishes) => {}
             () = carry_all(&config.carrier, &events_in) => {}
         }
     };
@@ -79,7 +86,12 @@ struct Bus<'a> {
 }
 
 impl Bus<'_> {
-    async fn serve(mut self, mut events: mpsc::Receiver<Event>, mut answers: mpsc::Receiver<(Ticket, bool)>) {
+    async fn serve(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut answers: mpsc::Receiver<(Ticket, bool)>,
+        mut wishes: mpsc::Receiver<Wish>,
+    ) {
         loop {
             self.act();
             let wake = async {
@@ -98,6 +110,7 @@ impl Bus<'_> {
                     true => self.master.stored(ticket),
                     false => self.master.refused(ticket, now()),
                 },
+                Some(wish) = wishes.recv() => self.grant(wish),
                 () = wake => self.master.tick(now()),
             }
         }
@@ -128,6 +141,13 @@ impl Bus<'_> {
                 self.master.unreachable(now());
                 self.line.report(LineState::Down(why));
             }
+        }
+    }
+
+    fn grant(&mut self, wish: Wish) {
+        match wish {
+            // Who asked may have gone.
+            Wish::Standings(answer) => drop(answer.send(self.master.standings())),
         }
     }
 
