@@ -18,7 +18,7 @@ use crate::{config::NodePlace, health::Board};
 use arc_swap::ArcSwap;
 use quaywatch_drivers::{
     intake::Intake,
-    node_link::{self, Standing, Wish},
+    node_link::{self, Standing, Trust, Wish},
     secret::Secret,
 };
 use quaywatch_schemas::{Control, LineId, Record, WallTime, control::NodeAct};
@@ -84,7 +84,7 @@ impl Nodes {
     pub fn keyed(&self, number: u16, place: &NodePlace) -> Option<node_link::Node> {
         let entry = self.0.registry.entry(number);
         let key = key_of(&entry, place).ok()?;
-        Some(node_link::Node { number, key, channels: place.channels.clone() })
+        Some(node_link::Node { number, trust: Trust::Key(key), channels: place.channels.clone() })
     }
 
     /// A bus starts: what is asked of it comes from here.

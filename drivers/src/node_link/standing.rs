@@ -1,8 +1,9 @@
 //! How a node is, as far as the gateway has heard since the line was started.
 
+use super::Distrust;
 use quaywatch_schemas::{
     WallTime,
-    frame::message::{Data, Hello, Missing, ResetCause, StoreState, Value},
+    frame::message::{Data, Firmware, Hello, Missing, ResetCause, SettingsState, StoreState, Value},
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,17 @@ pub struct Standing {
     pub lost: u64,
     /// Whole frames in its name with a wrong tag.
     pub forged: u64,
+    /// Why nothing in its name counts, if it does not. A quarantine lasts until the line is started anew: who keeps this
+    /// for longer takes it from here.
+    pub distrust: Option<Distrust>,
+    /// Whether it turned to the key that it was given: the former one is worth nothing.
+    pub rotated: bool,
+    /// Orders that wait for it or are under way.
+    pub orders: usize,
+    /// What it runs.
+    pub runs: Option<Firmware>,
+    /// By which settings it works.
+    pub settings: Option<SettingsState>,
 }
 
 /// Whether a node answers.
@@ -56,6 +68,8 @@ pub(super) struct Seen {
     locked: bool,
     lost: u64,
     pub(super) forged: u64,
+    runs: Option<Firmware>,
+    settings: Option<SettingsState>,
 }
 
 impl Seen {
@@ -67,6 +81,7 @@ impl Seen {
         self.last_words &= self.boot == Some(hello.boot);
         (self.boot, self.reset) = (Some(hello.boot), Some(hello.reset));
         self.locked = hello.store == StoreState::Locked;
+        (self.runs, self.settings) = (Some(hello.runs), Some(hello.settings));
     }
 
     /// New data; a frame that came before is not to be seen again.
@@ -99,6 +114,11 @@ impl Seen {
             waiting: waiting.filter(|_| !self.locked),
             lost: self.lost,
             forged: self.forged,
+            distrust: None,
+            rotated: false,
+            orders: 0,
+            runs: self.runs,
+            settings: self.settings,
         }
     }
 }

@@ -17,6 +17,7 @@ extern crate std;
 mod config;
 #[cfg(any(test, feature = "emulation"))]
 pub mod emulation;
+mod identity;
 mod link;
 mod node;
 mod outbox;
@@ -25,11 +26,13 @@ pub mod sensing;
 pub mod shell;
 mod store;
 pub mod supervisor;
+mod updates;
 
-pub use config::{Config, Sensing};
+pub use config::{BadSettings, Config, Plate, Sensing};
 pub use node::{Boot, Misfit, Node, Sensed, Turn};
 pub use quaywatch_schemas::frame::{Channel, NodeKey, message::ResetCause};
 pub use store::Locked;
+pub use updates::{NoUpdates, Updates};
 
 /// Milliseconds since boot, from a clock that never goes back.
 pub type Millis = u64;
