@@ -19,6 +19,7 @@ extern crate std;
 mod config;
 #[cfg(any(test, feature = "emulation"))]
 pub mod emulation;
+mod identity;
 mod link;
 mod node;
 mod outbox;
@@ -27,12 +28,14 @@ pub mod sensing;
 pub mod shell;
 mod store;
 pub mod supervisor;
+mod updates;
 
-pub use config::Config;
+pub use config::{Config, Plate};
 pub use node::{Boot, Node, Turn};
 pub use quaywatch_schemas::frame::{Channel, NodeKey, message::ResetCause, settings};
 pub use sensing::{Misfit, Sensed};
 pub use store::Locked;
+pub use updates::{NoUpdates, Updates};
 
 /// Milliseconds since boot, from a clock that never goes back.
 pub type Millis = u64;

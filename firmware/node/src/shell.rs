@@ -1,6 +1,6 @@
 //! The async shell: a node, its inputs and its line, with embassy's clock. The only part of the node that waits.
 
-use crate::{Channel, Millis, Node, Sensed, sensing::plan::Due};
+use crate::{Channel, Millis, Node, Sensed, Updates, sensing::plan::Due};
 use embassy_time::{Duration, Instant, with_timeout};
 use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::NorFlash;
@@ -24,8 +24,8 @@ const ROUND: Duration = Duration::from_millis(10);
 
 /// Runs a node until its line breaks; says how. Reading the line must not lose bytes when it is given up for a round, which
 /// holds for embassy's buffered serial ports. A node speaks last words once per failing supply.
-pub async fn run<F: NorFlash, L: Read + Write>(
-    node: &mut Node<F>,
+pub async fn run<F: NorFlash, U: Updates, L: Read + Write>(
+    node: &mut Node<F, U>,
     line: &mut L,
     board: &mut impl Board,
 ) -> Result<(), L::Error> {
@@ -166,9 +166,8 @@ mod tests {
     fn a_board_on_a_line_is_read_debounced_polled_and_says_its_last_words() {
         let key = NodeKey::new([3; 32]);
         let boot = Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 };
-        let settings = Draft::default().with(Channel::Door).check().unwrap();
-        let config = Config { number: 4, key: key.clone(), settings };
-        let mut node = Node::boot(config, EmulatedFlash::in_memory(3), boot);
+        let config = Config::new(4, key.clone()).by(Draft::default().with(Channel::Door).check().unwrap());
+        let mut node = Node::boot(config, EmulatedFlash::in_memory(5), boot);
         let say = |counter, message: &FromGateway| {
             let header = Header { suite: SuiteId::default(), node: 4, epoch: 9, counter };
             Some(seal(&header, &key.link(Direction::GatewayToNode, 4, 9), message).unwrap().to_vec())

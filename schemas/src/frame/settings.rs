@@ -16,15 +16,15 @@ use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-/// The longest settings there are: every channel with the longest sensing it can have. Five transfer blocks.
+/// The longest settings there are: every channel with the longest sensing it can have.
 pub const SETTINGS_BYTES: usize = 800;
 
 /// The format of the bytes; a firmware that has another refuses them.
 const FORMAT: u8 = 1;
 
 /// What a node senses and how. Every field is in its range, every channel is sensed in a way that fits it, and what one
-/// channel needs of another is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// channel needs of another is there. By default nothing hangs on the node.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Draft", into = "Draft")]
 pub struct Settings(Draft);
 

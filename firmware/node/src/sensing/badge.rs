@@ -46,7 +46,7 @@ impl Word {
     /// The card, if the word has the layout's length and its parities are right.
     pub fn card(&self, layout: &Layout) -> Option<Card> {
         let whole = self.length == layout.bits
-            && layout.even.is_none_or(|parity| self.ones(parity) % 2 == 0)
+            && layout.even.is_none_or(|parity| self.ones(parity).is_multiple_of(2))
             && layout.odd.is_none_or(|parity| self.ones(parity) % 2 == 1);
         whole.then(|| Card {
             facility: (layout.facility.bits > 0).then(|| self.number(layout.facility) as u32),

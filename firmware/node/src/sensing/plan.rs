@@ -27,7 +27,7 @@ impl Due {
 }
 
 /// The rhythm of all inputs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     rhythms: Vec<Rhythm, CHANNELS>,
 }

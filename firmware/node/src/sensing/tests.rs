@@ -15,6 +15,12 @@ fn state(on: bool, at: Millis, alarm: bool) -> Option<News> {
     Some(News { value: Value::State(on), at, alarm })
 }
 
+fn told(settings: &Settings, now: Millis) -> Senses {
+    let mut senses = Senses::default();
+    senses.tell(settings, false, now);
+    senses
+}
+
 fn contact(debounce_ms: u32, alarm: Alarm) -> Contact {
     Contact::new(settings::Contact { debounce_ms, alarm })
 }
@@ -245,7 +251,7 @@ fn the_sun_on_a_cell_is_taken_away_and_without_its_temperature_a_load_is_doubted
     let draft = Draft::default()
         .with_sensing(Channel::Load1, Sensing::Load(told))
         .with_sensing(Channel::AirTemperature, Sensing::Measure(settings::Measure { stale_ms: 5_000, ..NO_LIMIT }));
-    let mut senses = Senses::new(&draft.check().unwrap(), false, 0);
+    let mut senses = told(&draft.check().unwrap(), 0);
     let mut read = |channel, value: f32, now| senses.sense(channel, value.into(), now).unwrap();
     let heard = read(Channel::Load1, 186_400.0, 100);
     assert_eq!(heard[0].1.value, Value::Missing(Missing::Doubted(Doubt::Uncompensated)));
@@ -391,7 +397,7 @@ fn a_held_badge_is_one_read_a_second_reader_answers_its_own_and_a_silent_lock_is
         .with_sensing(Channel::Badge1, badge)
         .with_sensing(Channel::Badge2, badge)
         .with_sensing(Channel::Grant, Sensing::Contact(settings::Contact { debounce_ms: 0, alarm: Alarm::Never }));
-    let mut senses = Senses::new(&draft.check().unwrap(), false, 0);
+    let mut senses = told(&draft.check().unwrap(), 0);
     let mut said = Vec::new();
     let mut at = |now, channel, sensed: Sensed| {
         said.extend(senses.sense(channel, sensed, now).unwrap());
@@ -442,7 +448,7 @@ fn a_reader_that_sends_nothing_but_damage_is_doubted_until_it_reads() {
 #[test]
 fn inputs_are_read_in_their_rhythm_without_drift_and_a_stall_is_not_made_up_for_in_a_burst() {
     let draft = Draft::default().with(Channel::Vibration).with(Channel::Temperature).with(Channel::Health);
-    let mut senses = Senses::new(&draft.check().unwrap(), false, 1_000);
+    let mut senses = told(&draft.check().unwrap(), 1_000);
     assert_eq!(senses.next_due(), Some(1_000));
     let mut read = [0, 0];
     for now in 1_000..11_000 {
@@ -462,7 +468,7 @@ fn other_settings_leave_alone_what_they_do_not_change() {
     let warm = settings::Motion { warm_up_ms: 60_000, ..settings::Motion::default() };
     let draft =
         Draft::default().with(Channel::Tamper).with_sensing(Channel::Pir, Sensing::Motion(warm)).with(Channel::Supply);
-    let mut senses = Senses::new(&draft.clone().check().unwrap(), false, 0);
+    let mut senses = told(&draft.clone().check().unwrap(), 0);
     for (channel, sensed) in
         [(Channel::Pir, false.into()), (Channel::Tamper, true.into()), (Channel::Supply, 12.0f32.into())]
     {
@@ -473,7 +479,7 @@ fn other_settings_leave_alone_what_they_do_not_change() {
     assert_eq!(senses.without_value(), 0);
     let supply = settings::Measure { deadband: 1.0, ..settings::Measure::default() };
     let other = draft.with_sensing(Channel::Supply, Sensing::Measure(supply)).with(Channel::Door);
-    senses.retell(&other.check().unwrap(), 61_000);
+    senses.tell(&other.check().unwrap(), senses.is_tampered(), 61_000);
     assert_eq!(senses.value(Channel::Pir), Some(Value::State(false)), "it stays warm");
     assert!(senses.is_tampered());
     assert_eq!((senses.value(Channel::Supply), senses.value(Channel::Door)), (None, None), "both are new");
@@ -487,7 +493,7 @@ fn whatever_is_read_no_input_says_more_than_there_is_room_for() {
     let cut = settings::Vibration { cut: Some(Cut::default()), ..settings::Vibration::default() };
     let draft = draft.with_sensing(Channel::Door, Sensing::Door(settings::Door::default()));
     let draft = draft.with_sensing(Channel::Vibration, Sensing::Vibration(cut)).with(Channel::FenceCut);
-    let mut senses = Senses::new(&draft.check().unwrap(), false, 0);
+    let mut senses = told(&draft.check().unwrap(), 0);
     let (mut random, mut most) = (1u64, 0);
     let mut next = || {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -527,7 +533,7 @@ fn every_channel_can_be_sensed_in_every_way_that_fits_it_and_all_of_them_take_li
     let loads = loads.with_sensing(Channel::Door, Sensing::Door(settings::Door::default()));
     for draft in [plain, loads] {
         let settings = draft.check().unwrap();
-        let mut senses = Senses::new(&settings, false, 0);
+        let mut senses = told(&settings, 0);
         for input in settings.inputs() {
             let sensed = match input.sensing {
                 Sensing::Contact(_) | Sensing::Motion(_) | Sensing::Tamper | Sensing::Door(_) => false.into(),

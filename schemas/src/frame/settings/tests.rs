@@ -196,7 +196,8 @@ fn what_a_site_engineer_writes_is_read_by_its_names_and_refused_in_words() {
 }
 
 #[test]
-fn what_is_usual_for_every_channel_is_valid() {
+fn what_is_usual_for_every_channel_is_valid_and_so_is_nothing() {
+    assert_eq!(Draft::default().check(), Ok(Settings::default()));
     let all =
         Channel::ALL.into_iter().filter(|channel| *channel != Channel::FenceCut).fold(Draft::default(), Draft::with);
     let door = Sensing::Door(Door::default());
