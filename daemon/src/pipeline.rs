@@ -11,6 +11,7 @@
 //! * A new policy takes effect at its place in the log. Products still queued for a recipient whose view it changes are
 //!   withdrawn and, where the new policy allows, replaced by new ones: a frozen product is sent as it is or not at all.
 
+mod bounds;
 mod learning;
 
 pub use learning::Learned;
@@ -20,6 +21,7 @@ use crate::{
     health::{Board, Condition},
     ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, WriterControl},
 };
+use bounds::Bounds;
 use quaywatch_fusion::{Engine, Learner};
 use quaywatch_schemas::{
     Control, GatewayTime, LineId, Policy, Position, RecipientId, Record, Site, Situation, Stamp, Stamped, WallTime,
@@ -103,6 +105,7 @@ pub struct Pipeline {
     keep_at: Option<GatewayTime>,
     picture: watch::Sender<Picture>,
     pictured: GatewayTime,
+    bounds: Bounds,
     dead_letters: DeadLetters,
     learner: Learner,
     /// Whether it learned something since that was last shown, and since it was last kept.
@@ -183,7 +186,8 @@ impl Pipeline {
             .into_iter()
             .filter_map(|(key, bytes)| postcard::from_bytes(&bytes).ok().map(|told| (key, told)))
             .collect();
-        let pipeline = Self {
+        let bounds = Bounds::of(&engine);
+        let mut pipeline = Self {
             parts,
             engine,
             kept,
@@ -198,6 +202,7 @@ impl Pipeline {
             keep_at: None,
             picture: watch::Sender::new(Picture::default()),
             pictured: GatewayTime(0),
+            bounds,
             dead_letters: DeadLetters::default(),
             learner,
             learned: true,
@@ -518,7 +523,8 @@ impl Pipeline {
         }
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
+        self.bounds.show(&self.engine, self.stamp.gateway, &self.parts.board);
         let blind = self.engine.coverage();
         let condition = match self.engine.site() {
             None => Condition::Degraded("no site file has been applied yet".into()),

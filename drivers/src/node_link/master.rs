@@ -362,7 +362,7 @@ impl Master {
     /// There is no connection and could not be made.
     pub fn unreachable(&mut self, now: Now) {
         if let Some(turn) = self.turn.take() {
-            self.peers[turn.node].peer.missed(turn.asked != Asked::ForData);
+            self.peers[turn.node].peer.missed(turn.asked == Asked::ToProveItself);
         }
         for node in 0..self.peers.len() {
             self.lose(node, NoData::Disconnected);
@@ -444,7 +444,7 @@ impl Master {
     fn missed(&mut self, now: Now) {
         let Some(turn) = self.turn.take() else { return };
         let scheduled = &mut self.peers[turn.node];
-        scheduled.peer.missed(turn.asked != Asked::ForData);
+        scheduled.peer.missed(turn.asked == Asked::ToProveItself);
         scheduled.misses = scheduled.misses.saturating_add(1);
         if scheduled.misses >= SILENT_AFTER {
             // Each attempt costs the others one timeout: they become rare.

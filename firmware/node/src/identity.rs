@@ -36,66 +36,59 @@ const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// Reads the newest identity; `None` if the node was never enrolled.
 pub(crate) fn read<F: NorFlash>(flash: &mut F) -> Result<Option<Identity>, NorFlashErrorKind> {
-    Ok(newest(flash)?.map(|(_, _, identity)| identity))
+    let Some((page, _)) = newest(flash)? else { return Ok(None) };
+    let bytes = page_at(flash, page)?;
+    Ok(body(&bytes).and_then(|body| match postcard::take_from_bytes(body) {
+        Ok((identity, [])) => Some(identity),
+        // A later version's.
+        _ => None,
+    }))
 }
 
 /// Puts an identity into flash. The one before counts until the new one is whole.
 pub(crate) fn write<F: NorFlash>(flash: &mut F, identity: &Identity) -> Result<(), NorFlashErrorKind> {
     let (page, sequence) = match newest(flash)? {
-        Some((page, sequence, _)) => ((page + 1) % PAGES, sequence.wrapping_add(1)),
+        Some((page, sequence)) => ((page + 1) % PAGES, sequence.wrapping_add(1)),
         None => (0, 0),
     };
     let mut bytes = [0xff; MOST];
-    let body = postcard::to_slice(identity, &mut bytes[HEAD..]).map_err(|_| NorFlashErrorKind::OutOfBounds)?.len();
-    bytes[..2].copy_from_slice(&(body as u16).to_le_bytes());
+    let length = postcard::to_slice(identity, &mut bytes[HEAD..]).map_err(|_| NorFlashErrorKind::OutOfBounds)?.len();
+    bytes[..2].copy_from_slice(&(length as u16).to_le_bytes());
     bytes[6..HEAD].copy_from_slice(&sequence.to_le_bytes());
-    let crc = checksum(&bytes[6..HEAD + body]);
+    let crc = CRC.checksum(&bytes[6..HEAD + length]);
     bytes[2..6].copy_from_slice(&crc.to_le_bytes());
-    bytes[HEAD + body..].fill(0xff);
+    bytes[HEAD + length..].fill(0xff);
     let (from, to) = (page * page_bytes::<F>(), (page + 1) * page_bytes::<F>());
-    let size = (HEAD + body).next_multiple_of(F::WRITE_SIZE.max(F::READ_SIZE));
+    let size = (HEAD + length).next_multiple_of(F::WRITE_SIZE.max(F::READ_SIZE));
     flash.erase(from, to).map_err(|why| why.kind())?;
     flash.write(from, &bytes[..size]).map_err(|why| why.kind())?;
-    match at(flash, page)? {
-        Some((found, back)) if found == sequence && back == *identity => Ok(()),
-        _ => Err(NorFlashErrorKind::Other),
-    }
+    if page_at(flash, page)? == bytes { Ok(()) } else { Err(NorFlashErrorKind::Other) }
 }
 
-fn newest<F: NorFlash>(flash: &mut F) -> Result<Option<(u32, u32, Identity)>, NorFlashErrorKind> {
-    let mut newest = None::<(u32, u32, Identity)>;
+/// The page that counts, and its sequence number.
+fn newest<F: NorFlash>(flash: &mut F) -> Result<Option<(u32, u32)>, NorFlashErrorKind> {
+    let mut newest = None::<(u32, u32)>;
     for page in 0..PAGES {
-        if let Some((sequence, identity)) = at(flash, page)?
-            && newest.as_ref().is_none_or(|(_, best, _)| sequence.wrapping_sub(*best) < u32::MAX / 2)
-        {
-            newest = Some((page, sequence, identity));
+        let bytes = page_at(flash, page)?;
+        let sequence = u32::from_le_bytes([bytes[6], bytes[7], bytes[8], bytes[9]]);
+        if body(&bytes).is_some() && newest.is_none_or(|(_, best)| sequence.wrapping_sub(best) < u32::MAX / 2) {
+            newest = Some((page, sequence));
         }
     }
     Ok(newest)
 }
 
-fn at<F: NorFlash>(flash: &mut F, page: u32) -> Result<Option<(u32, Identity)>, NorFlashErrorKind> {
+fn page_at<F: NorFlash>(flash: &mut F, page: u32) -> Result<[u8; MOST], NorFlashErrorKind> {
     let mut bytes = [0; MOST];
     flash.read(page * page_bytes::<F>(), &mut bytes).map_err(|why| why.kind())?;
-    Ok(parse(&bytes))
+    Ok(bytes)
 }
 
-fn parse(bytes: &[u8; MOST]) -> Option<(u32, Identity)> {
-    let (length, rest) = bytes.split_first_chunk::<2>()?;
-    let (crc, rest) = rest.split_first_chunk::<4>()?;
-    let checked = rest.get(..4 + usize::from(u16::from_le_bytes(*length)))?;
-    if checksum(checked) != u32::from_le_bytes(*crc) {
-        return None;
-    }
-    let (sequence, body) = checked.split_first_chunk::<4>()?;
-    match postcard::take_from_bytes(body) {
-        Ok((identity, [])) => Some((u32::from_le_bytes(*sequence), identity)),
-        _ => None,
-    }
-}
-
-fn checksum(bytes: &[u8]) -> u32 {
-    CRC.checksum(bytes)
+/// What a page holds, if it is whole.
+fn body(bytes: &[u8; MOST]) -> Option<&[u8]> {
+    let end = HEAD + usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+    let crc = u32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
+    (CRC.checksum(bytes.get(6..end)?) == crc).then(|| &bytes[HEAD..end])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The async shell: a node, its inputs and its line, with embassy's clock. The only part of the node that waits.
 
 use crate::{Channel, Millis, Node, Sensed, Updates, sensing::plan::Due};
-use embassy_time::{Duration, Instant, with_timeout};
+use embassy_time::{Duration, Instant, Timer, with_timeout};
 use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::NorFlash;
 
@@ -13,6 +13,12 @@ pub trait Board {
 
     /// Whether the supply is failing: brown-out detection has tripped.
     fn supply_fails(&mut self) -> bool;
+
+    /// How long the line is left alone before it is answered: who spoke lets go of an RS-485 pair within a character after
+    /// its last bit, 1.1 ms at 9600 baud. A line with a pair for each direction needs none.
+    fn turnaround(&self) -> Duration {
+        Duration::from_millis(2)
+    }
 
     /// Sampling and link went round once: for the board's [supervisor](crate::supervisor), which decides about the
     /// watchdog together with the board's other tasks.
@@ -52,6 +58,7 @@ pub async fn run<F: NorFlash, U: Updates, L: Read + Write>(
                 return Ok(());
             }
             if let Some(turn) = node.receive(&buffer[..length], Instant::now().as_millis()) {
+                Timer::after(board.turnaround()).await;
                 line.write_all(&turn).await?;
             }
         }

@@ -74,3 +74,42 @@ fn words_of_a_boot_that_nobody_heard_get_the_time_between_what_was_heard_before_
     assert!(off <= u64::from(at.uncertainty_ms) && at.uncertainty_ms < 3_000, "{at:?}, off by {off} ms");
     assert_eq!(alarm.freshness, Freshness::History);
 }
+
+fn on_a_pair_of_wires(nodes: &[u16]) -> Bench {
+    let mut bench = Bench::new(nodes);
+    let path = "/dev/null".into();
+    let port = serial::Port { path, baud: 9_600, data_bits: 8, parity: tokio_serial::Parity::None, stop_bits: 1 };
+    bench.config.carrier = Carrier::Serial(port);
+    bench.restart_gateway(2);
+    bench
+}
+
+#[test]
+fn on_a_pair_of_wires_nobody_is_spoken_over() {
+    let mut bench = on_a_pair_of_wires(&[7, 8, 9]);
+    bench.run(500);
+    // At 9600 baud 3.5 characters are 4 ms.
+    let before = bench.from_gateway.len();
+    for _ in 0..30 {
+        bench.master.received(PORT, &[0x55], bench.now());
+        bench.run(1);
+    }
+    bench.run(2);
+    assert_eq!(bench.from_gateway.len(), before, "the master waits until the line is quiet");
+    bench.polled.clear();
+    bench.run(500);
+    assert!(bench.polled.values().all(|polled| *polled >= 4) && bench.polled.len() == 3, "{:?}", bench.polled);
+}
+
+#[test]
+fn noise_without_an_end_slows_the_bus_down_and_does_not_stop_it() {
+    let mut bench = on_a_pair_of_wires(&[7, 8]);
+    bench.run(500);
+    bench.polled.clear();
+    for i in 0..20_000u64 {
+        bench.master.received(PORT, &[0x55, i as u8], bench.now());
+        bench.act();
+        bench.run(1);
+    }
+    assert!(bench.polled[&7] >= 10 && bench.polled[&8] >= 10, "{:?}", bench.polled);
+}
