@@ -4,7 +4,7 @@ use super::*;
 use quaywatch_node::{
     Boot, Channel as NodeChannel, Config as NodeConfig, Node as RealNode, NodeKey, ResetCause,
     emulation::{EmulatedFlash, Noise},
-    settings::{Cut, Door, Draft, Measure, Motion, Sensing, Settings, Vibration},
+    settings::{Draft, Measure, Motion, Sensing, Settings},
 };
 use quaywatch_schemas::{
     LineId, NoData, Observation, Reading, Record, WallTime,
@@ -69,12 +69,15 @@ fn node_config(number: u16) -> NodeConfig {
     NodeConfig::new(number, key(number)).by(draft.check().unwrap())
 }
 
-/// Whatever can hang on a node, sensed as is usual.
+/// As much as can hang on one node, sensed as is usual.
 fn everything() -> Settings {
-    let door = Sensing::Door(Door::default());
-    let vibration = Sensing::Vibration(Vibration { cut: Some(Cut::default()), ..Vibration::default() });
-    let all = NodeChannel::ALL.into_iter().fold(Draft::default(), Draft::with);
-    all.with_sensing(NodeChannel::Door, door).with_sensing(NodeChannel::Vibration, vibration).check().unwrap()
+    use NodeChannel::{
+        Badge1, Badge2, Door, Fence, Grant, Health, Load1, Load2, Load3, Load4, Pir, Presence, Range, Supply, Tamper,
+        Vibration,
+    };
+    let all = [Pir, Tamper, Vibration, Fence, Range, Presence, Door, Badge1, Badge2, Grant, Load1, Load2, Load3, Load4];
+    let all = all.into_iter().chain([Supply, Health]).fold(Draft::default(), Draft::with);
+    all.check().unwrap()
 }
 
 /// What a line does to bytes, in per mille of frames.

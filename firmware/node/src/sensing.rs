@@ -24,9 +24,8 @@ use motion::Motion;
 use plan::{Due, Plan};
 use quaywatch_schemas::frame::{
     Channel,
-    channel::CHANNELS,
     message::Value,
-    settings::{Input, Sensing, Settings},
+    settings::{INPUTS, Input, Sensing, Settings},
 };
 use range::Range;
 use tamper::Tamper;
@@ -83,7 +82,7 @@ pub type Heard = Vec<(Channel, News), 4>;
 #[derive(Default)]
 pub struct Senses {
     /// What matters most first.
-    inputs: Vec<Input, CHANNELS>,
+    inputs: Vec<Input, INPUTS>,
     plan: Plan,
     contacts: Pool<Contact, 10>,
     measures: Pool<Measure, 9>,

@@ -134,9 +134,7 @@ fn work(
         now += 200 + noise.next() % 9_000;
         match noise.next() % 10 {
             0..=2 => {
-                let was = node.slots.iter().any(
-                    |slot| matches!(&slot.detector, Detector::Motion(motion) if motion.value() == Value::State(true)),
-                );
+                let was = node.senses.value(Channel::Pir) == Some(Value::State(true));
                 node.sense(Channel::Pir, true, now).unwrap();
                 if !was && flash.is_powered() {
                     world.movements.insert((boot, now));
