@@ -172,7 +172,7 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         }
         let counter = self.flush(now, true, true)?;
         let Keeper::Open(outbox) = &mut self.keeper else { return None };
-        let payload = outbox.payload(counter)?;
+        let payload = outbox.payload(counter).ok()??;
         let mut turn = Turn::new();
         turn.push(0).ok()?;
         turn.extend_from_slice(&self.link.as_ref()?.repeat(counter, &payload)?).ok()?;

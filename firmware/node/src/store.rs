@@ -18,6 +18,7 @@
 
 mod pages;
 
+use core::num::NonZeroU32;
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use heapless::Vec;
 pub(crate) use pages::page_bytes;
@@ -85,9 +86,24 @@ pub(crate) struct Kept {
     pub(crate) counter: u64,
     pub(crate) alarm: bool,
     /// When it was sent last in this boot.
-    pub(crate) sent: Option<crate::Millis>,
+    pub(crate) sent: Option<Moment>,
     place: u32,
     size: u16,
+}
+
+/// A moment of the last 49 days, in the low bits of milliseconds since boot: there are many frames, and RAM is small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(NonZeroU32);
+
+impl Moment {
+    pub(crate) fn at(now: crate::Millis) -> Self {
+        Self(NonZeroU32::new(now as u32).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// Milliseconds from it to now.
+    pub(crate) fn until(self, now: crate::Millis) -> u32 {
+        Self::at(now).0.get().wrapping_sub(self.0.get())
+    }
 }
 
 /// The store. Every method that writes leaves it usable if flash fails, and what was acknowledged to the caller in place.
@@ -187,18 +203,19 @@ impl<F: NorFlash> Store<F> {
         &mut self.kept
     }
 
-    /// A frame's message.
-    pub(crate) fn payload(&mut self, counter: u64) -> Option<Payload> {
-        let kept = self.kept.iter().find(|kept| kept.counter == counter)?;
+    /// A frame's message; `None` if it is not kept, or what stands there is something else. That flash did not read this
+    /// time does not say that it is lost.
+    pub(crate) fn payload(&mut self, counter: u64) -> Result<Option<Payload>, NorFlashErrorKind> {
+        let Some(kept) = self.kept.iter().find(|kept| kept.counter == counter) else { return Ok(None) };
         let (page, offset) = self.pages.page_of(kept.place);
         let sequence = self.sequence_of(page);
-        match self.pages.read(page, sequence, offset) {
-            Ok(Slot::Record(body, _)) => match postcard::from_bytes(&body) {
+        Ok(match self.pages.read(page, sequence, offset)? {
+            Slot::Record(body, _) => match postcard::from_bytes(&body) {
                 Ok(Entry::Frame { counter: found, payload, .. }) if found == counter => Vec::from_slice(payload).ok(),
                 _ => None,
             },
             _ => None,
-        }
+        })
     }
 
     /// Lets a frame go that does not read any more.
@@ -417,7 +434,7 @@ impl<F: NorFlash> Store<F> {
         while !self.has_room(size, 7, 8) {
             let routine = self.kept.iter().find(|kept| !kept.alarm).copied();
             let Some(victim) = routine.or_else(|| self.kept.first().copied().filter(|_| for_alarm)) else { break };
-            if let Some(payload) = self.payload(victim.counter) {
+            if let Some(payload) = self.payload(victim.counter)? {
                 gone(&payload, &mut self.lasting.shed);
             }
             let below = victim.counter + 1;

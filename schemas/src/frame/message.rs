@@ -6,7 +6,7 @@ use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What a node says.
-#[expect(clippy::large_enum_variant, reason = "a node has no heap to box into")]
+#[allow(clippy::large_enum_variant, reason = "a node has no heap to box into")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromNode {
     /// What its sensors said. Kept until acknowledged; under the store epoch.

@@ -179,7 +179,7 @@ fn a_key_is_rotated_through_losses_power_cuts_and_restarts_of_the_gateway_and_no
                 1 => {
                     // What was routine is in RAM; it is let go to the gateway first.
                     bench.wear = Wear::default();
-                    while bench.waiting_at(7) > 1 {
+                    while bench.loads(7).last() != Some(&i) {
                         bench.run(100);
                     }
                     bench.wear = Wear { drop: 150, twice: 60, hurt: 100 };

@@ -220,7 +220,7 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
             Task::Restart => {
                 self.flush(now, false, false);
                 if let Keeper::Open(outbox) = &mut self.keeper {
-                    outbox.into_flash();
+                    outbox.put_all_into_flash();
                 }
                 self.told.restart_at = Some(now.saturating_add(RESTART_AFTER_MS));
                 Ok(Done::Done)

@@ -35,7 +35,7 @@ fn frames_come_back_after_a_power_cut_and_acknowledged_ones_do_not_for_long() {
     let kept: List<u64> = store.kept().iter().map(|kept| kept.counter).collect();
     assert_eq!(kept, (20..40).collect::<List<u64>>());
     for counter in kept {
-        assert_eq!(store.payload(counter).unwrap()[..], payload(counter)[..]);
+        assert_eq!(store.payload(counter).unwrap().unwrap()[..], payload(counter)[..]);
     }
     let (counter, follows) = store.take_counter().unwrap();
     assert_eq!((store.boot(), counter, counter - u64::from(follows)), (2, RESERVE, 39));
@@ -168,7 +168,7 @@ fn work(
 
 fn check(store: &mut Store<EmulatedFlash>, truth: &mut Truth, story: &str) {
     for (counter, bytes) in &truth.alarms {
-        assert_eq!(store.payload(*counter).as_deref(), Some(&bytes[..]), "{story}: alarm {counter} is lost");
+        assert_eq!(store.payload(*counter).unwrap().as_deref(), Some(&bytes[..]), "{story}: alarm {counter} is lost");
     }
     if let Some(latched) = truth.latched {
         assert_eq!(store.latched(), latched, "{story}");
