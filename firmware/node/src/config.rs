@@ -1,14 +1,46 @@
-//! Who a node is and what hangs on it.
+//! What a node is told: who it is, and what hangs on it.
 
-use quaywatch_schemas::frame::{NodeKey, settings::Settings};
+use quaywatch_schemas::frame::{NodeKey, message::Firmware, settings::Settings};
 
-/// What a node starts with.
+/// What a node's firmware brings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Its number on the bus, 1 to 65534.
-    pub number: u16,
-    /// Its key.
-    pub key: NodeKey,
-    /// What it senses and how.
+    /// Who the node is, if whoever starts it knows. What it was enrolled with, or told since, is in flash and counts
+    /// instead.
+    pub given: Option<(u16, NodeKey)>,
+    /// What the node is made of.
+    pub plate: Plate,
+    /// What it senses and how until it is told otherwise.
     pub settings: Settings,
+}
+
+/// What a node is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Plate {
+    /// What its chip calls itself, padded with zeros.
+    pub chip: [u8; 12],
+    /// What it runs.
+    pub runs: Firmware,
+}
+
+impl Config {
+    /// A node with nothing on it that repeats itself every ten seconds.
+    pub fn new(number: u16, key: NodeKey) -> Self {
+        Self { given: Some((number, key)), ..Self::blank() }
+    }
+
+    /// The same, and not enrolled: it says nothing until somebody has told it who it is.
+    pub fn blank() -> Self {
+        Self { given: None, plate: Plate::default(), settings: Settings::default() }
+    }
+
+    /// The same made of that.
+    pub fn on(self, plate: Plate) -> Self {
+        Self { plate, ..self }
+    }
+
+    /// The same with these settings.
+    pub fn by(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
 }

@@ -24,9 +24,8 @@ use motion::Motion;
 use plan::{Due, Plan};
 use quaywatch_schemas::frame::{
     Channel,
-    channel::CHANNELS,
     message::Value,
-    settings::{Input, Sensing, Settings},
+    settings::{INPUTS, Input, Sensing, Settings},
 };
 use range::Range;
 use tamper::Tamper;
@@ -79,10 +78,11 @@ pub struct Misfit;
 /// What one input or one moment gave: at most a door and what is said of it, or a lock and the badge it answers.
 pub type Heard = Vec<(Channel, News), 4>;
 
-/// All that a node senses.
+/// All that a node senses; nothing before it is told.
+#[derive(Default)]
 pub struct Senses {
     /// What matters most first.
-    inputs: Vec<Input, CHANNELS>,
+    inputs: Vec<Input, INPUTS>,
     plan: Plan,
     contacts: Pool<Contact, 10>,
     measures: Pool<Measure, 9>,
@@ -100,29 +100,9 @@ pub struct Senses {
 struct Pool<D, const N: usize>(Vec<(Channel, D), N>);
 
 impl Senses {
-    /// Begins to sense. The tamper latch is as flash has it.
-    pub fn new(settings: &Settings, latched: bool, now: Millis) -> Self {
-        let mut senses = Self {
-            inputs: Vec::new(),
-            plan: Plan::new(settings, now),
-            contacts: Pool(Vec::new()),
-            measures: Pool(Vec::new()),
-            loads: Pool(Vec::new()),
-            badges: Pool(Vec::new()),
-            motion: Pool(Vec::new()),
-            tamper: Pool(Vec::new()),
-            vibration: Pool(Vec::new()),
-            range: Pool(Vec::new()),
-            door: Pool(Vec::new()),
-        };
-        senses.fill(settings, latched, now);
-        senses
-    }
-
-    /// Other settings. A channel whose input is told as before goes on as if nothing had happened: a detector stays warm, a
-    /// latch set, a state known.
-    pub fn retell(&mut self, settings: &Settings, now: Millis) {
-        let latched = self.is_tampered();
+    /// Begins to sense, or goes on by other settings. A channel whose input is told as before goes on as if nothing had
+    /// happened: a detector stays warm, a state known. A new tamper switch has its latch as told here.
+    pub fn tell(&mut self, settings: &Settings, latched: bool, now: Millis) {
         for input in core::mem::take(&mut self.inputs).iter().filter(|input| !settings.inputs().contains(input)) {
             self.forget(input.channel);
         }
@@ -373,6 +353,12 @@ impl Senses {
                 hear(heard, *channel, badge.release(released, answers));
             }
         }
+    }
+}
+
+impl<D, const N: usize> Default for Pool<D, N> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 

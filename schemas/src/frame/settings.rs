@@ -11,20 +11,24 @@ pub use sensing::{
     Vibration, WIEGAND_BITS,
 };
 
-use super::{Channel, channel::CHANNELS};
+use super::Channel;
 use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-/// The longest settings there are: every channel with the longest sensing it can have. Five transfer blocks.
+/// The most channels that can hang on one node: as many as its RAM holds and its pins serve.
+pub const INPUTS: usize = 16;
+
+/// The longest settings there may be. Those of today take three quarters of it at most: a node keeps room in flash for fields to
+/// come.
 pub const SETTINGS_BYTES: usize = 800;
 
 /// The format of the bytes; a firmware that has another refuses them.
 const FORMAT: u8 = 1;
 
 /// What a node senses and how. Every field is in its range, every channel is sensed in a way that fits it, and what one
-/// channel needs of another is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// channel needs of another is there. By default nothing hangs on the node.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Draft", into = "Draft")]
 pub struct Settings(Draft);
 
@@ -35,8 +39,8 @@ pub struct Draft {
     /// How often the node repeats what all its channels say while the gateway listens, 1 s to 1 h. The gateway's
     /// `silent_after` should be three times as long.
     pub heartbeat_ms: u32,
-    /// What hangs on it, each channel once.
-    pub inputs: Vec<Input, CHANNELS>,
+    /// What hangs on it, each channel once, at most [`INPUTS`]; one more has room, to be refused.
+    pub inputs: Vec<Input, { INPUTS + 1 }>,
 }
 
 /// One channel of a node.
@@ -65,6 +69,8 @@ pub struct Fault {
 pub enum Wrong {
     /// The bytes are no settings of this version.
     Unreadable,
+    /// More channels than a node can have.
+    TooMany,
     /// The channel is there twice.
     Twice,
     /// Such a channel cannot be sensed so.
@@ -104,7 +110,7 @@ impl Draft {
     /// The same with a channel on it. One that is there is replaced.
     pub fn with_input(mut self, input: Input) -> Self {
         self.inputs.retain(|other| other.channel != input.channel);
-        // There is room for every channel there is.
+        // What has no room would be one too many, and one too many is there.
         let _ = self.inputs.push(input);
         self
     }
@@ -113,6 +119,9 @@ impl Draft {
     pub fn check(self) -> Result<Settings, Fault> {
         let of_node = |what| Fault { channel: None, what };
         within("heartbeat_ms", self.heartbeat_ms, 1_000.0, 3_600_000.0).map_err(of_node)?;
+        if self.inputs.len() > INPUTS {
+            return Err(of_node(Wrong::TooMany));
+        }
         for (at, input) in self.inputs.iter().enumerate() {
             let fault = |what| Fault { channel: Some(input.channel), what };
             if self.inputs[..at].iter().any(|other| other.channel == input.channel) {
@@ -231,6 +240,7 @@ impl fmt::Display for Fault {
         }
         match self.what {
             Wrong::Unreadable => f.write_str("no settings of this version"),
+            Wrong::TooMany => write!(f, "a node has at most {INPUTS} channels"),
             Wrong::Twice => f.write_str("is there twice"),
             Wrong::Unfit => f.write_str("cannot be sensed so"),
             Wrong::Outside { field, least, most } => write!(f, "`{field}` must be {least} to {most}"),

@@ -106,7 +106,7 @@ fn config(post: Post, number: u16, key: NodeKey) -> Config {
         }
         Post::Cabinet => draft.with(Channel::Temperature),
     };
-    Config { number, key, settings: draft.check().expect("the simulator's settings are valid") }
+    Config::new(number, key).by(draft.check().expect("the simulator's settings are valid"))
 }
 
 /// One board: pins, clock, flash and carrier around the node's decisions.

@@ -11,10 +11,18 @@ use quaywatch_schemas::frame::{
 #[derive(Debug, Clone)]
 pub struct Measure {
     settings: Settings,
-    said: Option<Value>,
-    latest: Option<Value>,
+    said: Option<Word>,
+    latest: Option<Word>,
     read_at: Millis,
     beyond: bool,
+}
+
+/// What a measured value can say: a third of what any channel can.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Word {
+    Measure(f32),
+    Load { value: f32, settled: bool },
+    Missing(Missing),
 }
 
 impl Measure {
@@ -25,12 +33,12 @@ impl Measure {
 
     /// It was read. NaN and infinity are what a broken converter delivers.
     pub fn sense(&mut self, value: f32, now: Millis) -> Option<News> {
-        self.take(value, Value::Measure(value), now)
+        self.take(value, Word::Measure(value), now)
     }
 
     /// It was read, by a sensor that knows whether it has settled. That is worth a word of its own.
     pub fn sense_load(&mut self, value: f32, settled: bool, now: Millis) -> Option<News> {
-        self.take(value, Value::Load { value, settled }, now)
+        self.take(value, Word::Load { value, settled }, now)
     }
 
     /// It was read, and says nothing because of this.
@@ -47,10 +55,10 @@ impl Measure {
 
     /// The latest value.
     pub fn value(&self) -> Option<Value> {
-        self.latest
+        self.latest.map(Value::from)
     }
 
-    fn take(&mut self, value: f32, word: Value, now: Millis) -> Option<News> {
+    fn take(&mut self, value: f32, word: Word, now: Millis) -> Option<News> {
         self.read_at = now;
         if !value.is_finite() {
             return self.lose(Missing::BadValue, now);
@@ -62,8 +70,8 @@ impl Measure {
         self.beyond = self.settings.alarm.is_some_and(|limit| limit.after(was_beyond, value));
         self.latest = Some(word);
         let is_news = match (self.said, word) {
-            (Some(Value::Measure(said)), Value::Measure(_)) => self.moved(said, value),
-            (Some(Value::Load { value: said, settled: had_settled }), Value::Load { settled, .. }) => {
+            (Some(Word::Measure(said)), Word::Measure(_)) => self.moved(said, value),
+            (Some(Word::Load { value: said, settled: had_settled }), Word::Load { settled, .. }) => {
                 had_settled != settled || self.moved(said, value)
             }
             _ => true,
@@ -72,7 +80,7 @@ impl Measure {
             return None;
         }
         self.said = self.latest;
-        Some(News { value: word, at: now, alarm: self.beyond && !was_beyond })
+        Some(News { value: word.into(), at: now, alarm: self.beyond && !was_beyond })
     }
 
     fn moved(&self, said: f32, value: f32) -> bool {
@@ -82,9 +90,19 @@ impl Measure {
 
     /// An alarm ends with the value: whether it still holds is not known, and the next value says it again.
     fn lose(&mut self, missing: Missing, now: Millis) -> Option<News> {
-        let lost = Value::Missing(missing);
+        let lost = Word::Missing(missing);
         self.beyond = false;
         self.latest = Some(lost);
-        (self.said.replace(lost) != Some(lost)).then_some(News { value: lost, at: now, alarm: false })
+        (self.said.replace(lost) != Some(lost)).then_some(News { value: lost.into(), at: now, alarm: false })
+    }
+}
+
+impl From<Word> for Value {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Measure(value) => Self::Measure(value),
+            Word::Load { value, settled } => Self::Load { value, settled },
+            Word::Missing(missing) => Self::Missing(missing),
+        }
     }
 }

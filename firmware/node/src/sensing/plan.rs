@@ -5,7 +5,7 @@ use heapless::Vec;
 use quaywatch_schemas::frame::{
     Channel,
     channel::CHANNELS,
-    settings::{Input, Settings},
+    settings::{INPUTS, Input, Settings},
 };
 
 /// Channels that are to be read now.
@@ -27,9 +27,9 @@ impl Due {
 }
 
 /// The rhythm of all inputs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
-    rhythms: Vec<Rhythm, CHANNELS>,
+    rhythms: Vec<Rhythm, INPUTS>,
 }
 
 #[derive(Debug, Clone, Copy)]
