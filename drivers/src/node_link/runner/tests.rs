@@ -114,7 +114,7 @@ async fn drive(config: Config) -> Vec<Observation> {
     let blink = Wish::Order { node: 7, request: Request::Identify { seconds: 1 }, answer };
     wishes.send(blink).await.unwrap();
     let mut told = taken.await.unwrap().unwrap();
-    let last = timeout(Duration::from_secs(30), told.wait_for(Option::is_some)).await.unwrap().unwrap().clone();
+    let last = *timeout(Duration::from_secs(30), told.wait_for(Option::is_some)).await.unwrap().unwrap();
     assert_eq!(last, Some(Report::Done));
     let tapped = tap.recv().await.unwrap();
     assert!(!tapped.raw.is_empty() && tapped.decoded.ends_with("kN"), "{tapped:?}");

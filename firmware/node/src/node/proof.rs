@@ -219,8 +219,8 @@ fn power_cuts_at_every_flash_operation_lose_nothing_kept_repeat_no_nonce_and_lea
         );
         flash.operations()
     };
-    // Every sixteenth; `tests/run --heavy` takes every one.
-    let step = if std::env::var("QUAYWATCH_HEAVY").is_ok_and(|heavy| heavy == "yes") { 1 } else { 16 };
+    // Every tenth; `tests/run --heavy` takes every one.
+    let step = if std::env::var("QUAYWATCH_HEAVY").is_ok_and(|heavy| heavy == "yes") { 1 } else { 10 };
     let mut cuts = 0;
     for cut in (0..reference).step_by(step) {
         let story = std::format!("cut at operation {cut} of {reference}");
@@ -249,7 +249,7 @@ fn power_cuts_at_every_flash_operation_lose_nothing_kept_repeat_no_nonce_and_lea
 #[test]
 fn no_nonce_comes_twice_over_random_boots_and_cuts_of_one_node_and_one_gateway() {
     let heavy = std::env::var("QUAYWATCH_HEAVY").is_ok_and(|heavy| heavy == "yes");
-    for seed in 0..if heavy { 100 } else { 8 } {
+    for seed in 0..if heavy { 100 } else { 5 } {
         // Large enough for what a gateway that is away for some lives leaves there: nothing is shed.
         let (flash, mut noise) = (EmulatedFlash::in_memory(10), Noise(seed));
         let (mut gateway, mut world) = (Gateway::default(), World::default());
