@@ -1,6 +1,6 @@
 //! Names that people write in the site and sharing files, parsed once so that no part has to doubt them again.
 
-use alloc::string::{String, ToString};
+use alloc::{string::String, sync::Arc};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -16,18 +16,21 @@ impl fmt::Display for BadName {
 
 impl core::error::Error for BadName {}
 
+/// Every piece of evidence carries a sensor's name: copying one must cost nothing.
+type Shared = Arc<str>;
+
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[serde(try_from = "String")]
+        pub struct $name(#[cfg_attr(feature = "json-schema", schemars(with = "String"))] Shared);
 
         impl $name {
             /// Parses a name: 1 to 63 of `a-z`, `0-9` and `-`, the first a letter or digit.
             pub fn new(text: &str) -> Result<Self, BadName> {
-                well_formed(text).then(|| Self(text.to_string())).ok_or(BadName)
+                well_formed(text).then(|| Self(text.into())).ok_or(BadName)
             }
 
             /// The name as it was written.
@@ -39,13 +42,19 @@ macro_rules! names {
         impl TryFrom<String> for $name {
             type Error = BadName;
             fn try_from(text: String) -> Result<Self, BadName> {
-                if well_formed(&text) { Ok(Self(text)) } else { Err(BadName) }
+                Self::new(&text)
             }
         }
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                (*name.0).into()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -97,6 +106,7 @@ fn well_formed(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn refuses_what_would_break_a_topic_a_path_or_a_log_line() {

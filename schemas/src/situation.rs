@@ -10,7 +10,7 @@ use crate::{
     site::{Status, rules::Mode},
     time::{ClockQuality, GatewayTime, WallTime},
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::{borrow::Borrow, fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
@@ -199,7 +199,7 @@ pub struct Phrase(pub Vec<Part>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// Words without any value in them. Their class is the phrase's place (a fact is operational).
-    Words(String),
+    Words(Cow<'static, str>),
     /// A moment, rendered in UTC.
     Time(WallTime),
     /// A value of a class: shown, masked, replaced by the recipient's pseudonym, or replaced by `…`.
@@ -220,12 +220,12 @@ pub enum Part {
 
 impl Phrase {
     /// A phrase of plain words.
-    pub fn words(text: impl Into<String>) -> Self {
+    pub fn words(text: impl Into<Cow<'static, str>>) -> Self {
         Self(alloc::vec![Part::Words(text.into())])
     }
 
     /// This phrase and more words.
-    pub fn then(mut self, text: impl Into<String>) -> Self {
+    pub fn then(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.0.push(Part::Words(text.into()));
         self
     }

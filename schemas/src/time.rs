@@ -12,11 +12,13 @@ pub struct GatewayTime(pub u64);
 
 impl GatewayTime {
     /// This time and `by` more, saturating.
+    #[inline]
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by.as_nanos().min(u64::MAX as u128) as u64))
     }
 
     /// How long ago `earlier` was; zero if it is not earlier.
+    #[inline]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -45,11 +47,13 @@ impl WallTime {
     }
 
     /// This time and `by` more, saturating.
+    #[inline]
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by.as_nanos().min(i64::MAX as u128) as i64))
     }
 
     /// This time and `by` less, saturating.
+    #[inline]
     pub fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(by.as_nanos().min(i64::MAX as u128) as i64))
     }

@@ -9,7 +9,8 @@ use quaywatch_tests::{eventually, subscriber::Subscriber};
 use serde_json::json;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(40);
+/// A passage is counted once late words about it can no longer come: half a minute after its end.
+const SOON: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rates_are_proposed_from_passages_and_verdicts_and_hold_once_a_person_has_adopted_them() {

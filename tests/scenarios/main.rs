@@ -123,6 +123,17 @@ folders! {
     somebody_is_let_in_and_nobody_goes = "not-taken",
     a_door_stands_open_or_opens_without_leave = "door-held",
     more_people_pass_than_were_let_in = "on-foot",
+    a_vehicle_passes_that_nobody_booked = "unbooked",
+    a_tag_belongs_to_another_vehicle = "tag-mismatch",
+    a_container_is_not_the_booked_one = "container-mismatch",
+    a_reader_does_not_see_what_passes = "sensor-blind",
+    a_loop_does_not_change_any_more = "sensor-stuck",
+    a_scale_measures_wrong = "sensor-drift",
+    a_source_s_clock_is_set = "clock-step",
+    something_stays_longer_than_it_should = "dwell",
+    a_vessel_does_not_say_who_it_is = "small-craft",
+    a_vehicle_drives_against_the_lane = "wrong-way",
+    a_sensor_contradicts_the_others = "sensor-conflict",
 }
 
 /// Words that officers must never read in what the gateway says: it accuses nobody.

@@ -85,7 +85,7 @@ pub fn words(phrase: &Phrase, scenario: &Scenario) -> String {
 fn parts(all: &[Part], scenario: &Scenario) -> String {
     all.iter()
         .map(|part| match part {
-            Part::Words(words) => words.clone(),
+            Part::Words(words) => words.to_string(),
             Part::Time(at) => format!("{:.1} s", scenario.seconds(*at)),
             Part::Value { value, .. } => value.as_clear().unwrap_or("?").to_owned(),
             Part::Detail { class, parts: inner } => {

@@ -13,6 +13,9 @@
 //! 22.5    rear    plate 7-KLB-09 0.88 also 7-KL8-09    claimed 3    what the source says was 3 s ago
 //! 30      front   plate X-1 0.9   history                           kept back by the source
 //! 31      bookings booked 12-BRV-4 32000      feed, fact; `as-of 7200`: the list is two hours old
+//! 31      bookings booked 12-BRV-4 32000 tag T4 carrying MSCU1234566    what the vehicle has with it
+//! 31      radar   sees vessel 40..10 -30      a scan: class, metres along the site's axes; more things follow; `sees nothing`
+//! 31      ais     hears 244000002 40 -30      a vessel's own word: its MMSI and where it says it is, in the same metres
 //! 32      roster  holds A7 docker quay,yard shift 0 28800     badge, role, its zones, shifts in seconds after the start
 //! 40      started                the gateway starts again
 //! 90      end                    nothing more comes; time passes until then
@@ -20,8 +23,8 @@
 //! expect
 //! ```
 //!
-//! Words: `on`, `off`, `count N`, `V UNIT [unstable|stable]`, `plate TEXT SCORE [also TEXT SCORE]`, `person SCORE`,
-//! `animal SCORE`, `nobody`, `people N`, `granted BADGE`, `denied BADGE`, `not-taken BADGE`, `duress BADGE`, `blind`, `faulty`, `tampered`, `alive`,
+//! Words: `on`, `off`, `count N`, `V UNIT [unstable|stable]`, `plate TEXT SCORE [also TEXT SCORE]`, `container CODE SCORE`,
+//! `tag ID DBM`, `person SCORE`, `animal SCORE`, `nobody`, `people N`, `granted BADGE`, `denied BADGE`, `not-taken BADGE`, `duress BADGE`, `blind`, `faulty`, `tampered`, `alive`,
 //! `no-data WHY`, `media CAMERA` (15 s before until 15 s after).
 
 use crate::site;
@@ -29,8 +32,8 @@ use quaywatch_schemas::{
     Control, FeedId, GatewayTime, NoData, Observation, Position, Private, Reading, Record, SensorId, Stamp, Stamped,
     WallTime, ZoneId,
     observation::{
-        AccessDecision, Candidate, Credential, DenialReason, Detection, Frame, Freshness, Health, Measure, Media,
-        ObjectClass, Plate, SourceTime,
+        AccessDecision, Candidate, Container, Cooperative, Credential, DenialReason, DetectedPosition, Detection,
+        Frame, Freshness, Health, Measure, Media, ObjectClass, Plate, SourceTime, Tag,
     },
     reference::{self, Booking, Fact, Reference, References, Shift},
     sealed::Identity,
@@ -143,7 +146,7 @@ fn record(words: &[&str], now: f64, share: f64, start: WallTime) -> Result<Recor
             return Ok(Record::Control(Control::SiteApplied { site, digest: [1; 32] }));
         }
         [feed, "booked", plate, kilograms, rest @ ..] => {
-            let booking = Booking {
+            let mut booking = Booking {
                 plate: Private::clear(*plate),
                 containers: Vec::new(),
                 declared_gross_kg: Some(number_of(kilograms)? as u32),
@@ -151,6 +154,17 @@ fn record(words: &[&str], now: f64, share: f64, start: WallTime) -> Result<Recor
                 tag: None,
                 driver: None,
             };
+            let mut rest = rest;
+            loop {
+                match rest {
+                    ["tag", tag, more @ ..] => (booking.tag, rest) = (Some(Private::clear(*tag)), more),
+                    ["carrying", code, more @ ..] => {
+                        booking.containers.push(Private::clear(*code));
+                        rest = more;
+                    }
+                    _ => break,
+                }
+            }
             return references(feed, plate, Fact::Booking(booking), rest, now, start);
         }
         [feed, "holds", badge, role, zones, rest @ ..] => {
@@ -234,6 +248,26 @@ fn reading(words: &[&str], share: f64) -> Result<Reading, String> {
             candidates: vec![Candidate { text: private(other), confidence: score(less)? }],
             region: None,
         }),
+        ["container", code, confidence] => {
+            Reading::Container(Container { code: private(code), confidence: score(confidence)?, candidates: vec![] })
+        }
+        ["tag", id, strength] => Reading::Tag(Tag { id: private(id), rssi_dbm: Some(number_of(strength)? as i16) }),
+        ["sees", "nothing"] => Reading::Frame(Frame { detections: Vec::new() }),
+        ["sees", things @ ..] => Reading::Frame(Frame {
+            detections: things.chunks(3).map(|thing| placed(thing, share)).collect::<Result<_, _>>()?,
+        }),
+        ["hears", mmsi, x, y] => {
+            let mmsi = mmsi.parse().map_err(|_| format!("{mmsi} is no MMSI"))?;
+            let (east, north) = (between(x, share)?, between(y, share)?);
+            let metres = |degrees: f64, metres: f64, per_degree: f64| {
+                Finite::new(degrees + metres / per_degree).map_err(|e| e.to_string())
+            };
+            Reading::Cooperative(Cooperative::at(
+                mmsi,
+                metres(site::GRID.latitude, north, METRES_PER_DEGREE.0)?,
+                metres(site::GRID.longitude, east, METRES_PER_DEGREE.1)?,
+            ))
+        }
         ["person", confidence] => seen(ObjectClass::Person, score(confidence)?),
         ["animal", confidence] => seen(ObjectClass::Animal, score(confidence)?),
         ["nobody"] => Reading::Frame(Frame { detections: Vec::new() }),
@@ -265,14 +299,34 @@ fn reading(words: &[&str], share: f64) -> Result<Reading, String> {
 }
 
 fn measure(value: &str, unit: &str, stable: Option<bool>, share: f64) -> Result<Reading, String> {
-    let value = match value.split_once("..") {
-        Some((from, until)) => {
-            let (from, until) = (number_of(from)?, number_of(until)?);
-            from + (until - from) * share
-        }
-        None => number_of(value)?,
-    };
-    let value = Finite::new(value).map_err(|e| e.to_string())?;
+    let value = Finite::new(between(value, share)?).map_err(|e| e.to_string())?;
     let unit = Unit::new(unit).map_err(|e| format!("{unit}: {e}"))?;
     Ok(Reading::Measure(Measure { value, unit, stable }))
 }
+
+/// A value, or one that rises evenly.
+fn between(word: &str, share: f64) -> Result<f64, String> {
+    let Some((from, until)) = word.split_once("..") else { return number_of(word) };
+    let (from, until) = (number_of(from)?, number_of(until)?);
+    Ok(from + (until - from) * share)
+}
+
+/// Something in a scan, with where it is to a metre.
+fn placed(thing: &[&str], share: f64) -> Result<Detection, String> {
+    let [class, x, y] = thing else { return Err(format!("{thing:?}: sees CLASS X Y")) };
+    let class = match *class {
+        "person" => ObjectClass::Person,
+        "vehicle" => ObjectClass::Vehicle,
+        "vessel" => ObjectClass::Vessel,
+        "something" => ObjectClass::Other,
+        other => return Err(format!("{other} is nothing that can be seen")),
+    };
+    let finite = |value| Finite::new(value).map_err(|e| e.to_string());
+    let covariance = [finite(1.0)?, finite(0.0)?, finite(1.0)?];
+    let position =
+        DetectedPosition::Cartesian { x: finite(between(x, share)?)?, y: finite(between(y, share)?)?, covariance };
+    Ok(Detection { class, confidence: None, position: Some(position), speed: None, zones: Vec::new() })
+}
+
+/// North and east of the sites' grid at 51.95 degrees north, on the WGS 84 ellipsoid.
+const METRES_PER_DEGREE: (f64, f64) = (111_266.0, 68_754.5);

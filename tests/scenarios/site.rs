@@ -3,7 +3,7 @@
 use quaywatch_schemas::{
     DomainId, FeedId, LineId, PatternId, SensorId, Site, SiteId, ZoneId,
     site::{
-        Clock, Closed, Direction, Mount, Rates, Role, Rules, Sensor, Status, UtcOffset, View, Zone, ZoneKind,
+        Clock, Closed, Direction, Grid, Mount, Rates, Role, Rules, Sensor, Status, UtcOffset, View, Zone, ZoneKind,
         rules::{
             BarrierForced, BlindedBeforeAccess, Mode, MooringOverload, NodeTamper, Passage, QuayPresence, Rule,
             SensorSilent, Tailgating, WeightMismatch,
@@ -57,6 +57,9 @@ struct SensorFile {
     clock: Clock,
     leads: Option<Direction>,
 }
+
+/// The metres of all sites: x points east, y north.
+pub const GRID: Grid = Grid { latitude: 51.95, longitude: 4.05, x_axis_deg: 90.0 };
 
 fn usual() -> (f64, f64) {
     (0.95, 0.01)
@@ -119,7 +122,7 @@ pub fn load(name: &str, rules: &[String]) -> Site {
         ]
         .into(),
         utc_offsets: vec![UtcOffset { from: WallTime(0), seconds: 3600 }],
-        grid: None,
+        grid: Some(GRID),
         patterns: BTreeMap::new(),
     };
     if has_patterns {

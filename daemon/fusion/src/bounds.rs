@@ -2,6 +2,35 @@
 
 pub use quaywatch_schemas::situation::MOST_WEIGHT;
 
+/// What an engine had to let go at its bounds since its log began. Each is something that a larger box or a smaller site
+/// file would have kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LetGo {
+    /// Passages that were final before late words about them had had their time ([`PASSAGES_PER_LANE`]).
+    pub passages: u64,
+    /// Trails of credentials, and reads that were looked at early ([`TRAILS`], [`READS_WAITING`]).
+    pub trails: u64,
+    /// Tracks ([`TRACKS`]).
+    pub tracks: u64,
+    /// Beginnings of patterns, and keys they kept apart ([`KEYS_PER_PATTERN`] and what the site file allows).
+    pub beginnings: u64,
+    /// Statements of feeds there was no room for ([`REFERENCES`]).
+    pub statements: u64,
+}
+
+impl LetGo {
+    /// Each by its name.
+    pub fn each(&self) -> [(&'static str, u64); 5] {
+        [
+            ("passages", self.passages),
+            ("trails", self.trails),
+            ("tracks", self.tracks),
+            ("beginnings of patterns", self.beginnings),
+            ("statements of feeds", self.statements),
+        ]
+    }
+}
+
 /// Vehicles a lane holds at once: a 60 m lane and 4 m cars make fifteen; more than eight means a loop is stuck.
 pub const VEHICLES_PER_LANE: usize = 8;
 /// Plate reads kept of one vehicle: a camera at 10 reads/s over the two seconds a plate is well in view.
@@ -58,6 +87,8 @@ pub const SCENES: usize = 64;
 /// Tracks that have a name, those included that were lost a moment ago and may be found again. At the bound the one lost
 /// longest ago goes.
 pub const NAMED_TRACKS: usize = 2 * TRACKS;
+/// Vessels whose own word is held against scanners in one zone. The one heard longest ago goes.
+pub const VESSELS_IN_DOUBT: usize = 64;
 /// What waits for one pattern in one zone until what came before it should have been heard: three seconds at 80 words a
 /// second. At the bound the oldest waits no longer.
 pub const EVENTS_WAITING: usize = 256;

@@ -1,7 +1,7 @@
 //! The main loop: deadlines that were due, then the record.
 
 use crate::{
-    bounds::PASSAGES_PER_LANE,
+    bounds::{LetGo, PASSAGES_PER_LANE},
     guard::{Guards, NoGuards},
     health::{Memory, SensorHealth, watches},
     identity::{self, Known},
@@ -35,7 +35,7 @@ use quaywatch_schemas::{
 use serde::{Deserialize, Serialize};
 
 /// Version of a snapshot's bytes. A snapshot of another version is refused: the engine is then rebuilt from the log.
-const SNAPSHOT_VERSION: u8 = 2;
+const SNAPSHOT_VERSION: u8 = 3;
 
 /// The fusion engine.
 pub struct Engine {
@@ -208,6 +208,19 @@ impl Engine {
         self.memory.patterns.states(&self.compiled, zone_name).collect()
     }
 
+    /// What had to be let go at a bound.
+    pub fn let_go(&self) -> LetGo {
+        let memory = &self.memory;
+        let lanes = memory.zones.iter().filter_map(|zone| zone.passages.as_ref());
+        LetGo {
+            passages: lanes.map(Passages::let_go).sum(),
+            trails: memory.trails.let_go(),
+            tracks: memory.tracker.counts().let_go,
+            beginnings: memory.patterns.let_go(),
+            statements: memory.statements.let_go(),
+        }
+    }
+
     /// How many situations were ever put out: the ordinal of the last.
     pub fn outputs(&self) -> u64 {
         self.memory.outputs
@@ -309,6 +322,7 @@ impl Engine {
         let Some(spec) = around.index.spec(number) else { return };
         let signal = Signal {
             sensor: &observation.sensor,
+            number,
             spec,
             reading: &observation.reading,
             change,
@@ -689,8 +703,9 @@ impl Engine {
         if let Some(passages) = passages {
             ask(PASSAGES, passages.next_due());
         }
-        for (bit, machine) in machines.iter().enumerate().filter(|(bit, _)| woken & (1 << bit) != 0) {
-            ask(FIRST_MACHINE + bit as u16, machine.rule().next_due(&look));
+        for bit in bits(woken) {
+            let Some(machine) = machines.get(usize::from(bit)) else { break };
+            ask(FIRST_MACHINE + bit, machine.rule().next_due(&look));
         }
     }
 
@@ -749,10 +764,8 @@ impl Around<'_> {
         let (Some(zone_id), Some(zone_memory)) = (self.index.zone_name(zone), zones.get_mut(zone as usize)) else {
             return;
         };
-        for (bit, machine) in zone_memory.machines.iter_mut().enumerate() {
-            if woken & (1 << bit) == 0 {
-                continue;
-            }
+        for bit in bits(woken) {
+            let Some(machine) = zone_memory.machines.get_mut(usize::from(bit)) else { break };
             let kind = machine.kind();
             let Some(mode) = (kind.mode)(self.site, zone_id) else { continue };
             let speaker = Speaker { kind: kind.kind, version: kind.version };
@@ -790,6 +803,15 @@ impl Around<'_> {
             out,
         })
     }
+}
+
+/// Which bits are set, lowest first.
+fn bits(mut woken: u64) -> impl Iterator<Item = u16> {
+    core::iter::from_fn(move || {
+        let bit = woken.trailing_zeros() as u16;
+        woken &= woken.checked_sub(1)?;
+        Some(bit)
+    })
 }
 
 /// Wall minus gateway time, in nanoseconds.

@@ -6,7 +6,7 @@
 //! pieces, and a piece outside a capped group is worth exactly what it is listed with.
 
 use crate::{bounds::MOST_WEIGHT, health::SensorHealth, kinds::roles_of, rules::Here};
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
     Calibration, Position, SensorId, Situation, WallTime,
@@ -91,7 +91,7 @@ impl Draft {
         weight: f64,
         side: Side,
     ) {
-        let Some(spec) = here.site.sensors.get(sensor) else { return };
+        let Some(spec) = here.sensors.spec(sensor) else { return };
         if self.evidence.is_empty() {
             self.calibration = here.calibration();
         }
@@ -120,7 +120,7 @@ impl Draft {
     }
 
     /// It turned out not to be so: what showed it, and what is made of it now. Nothing is left to do.
-    pub(crate) fn withdraw(&mut self, fact: &str, assessment: &str) {
+    pub(crate) fn withdraw(&mut self, fact: &'static str, assessment: &'static str) {
         self.facts.push(Phrase::words(fact));
         self.assessment = Phrase::words(assessment);
         self.actions.clear();
@@ -290,7 +290,9 @@ fn sources(here: &Here<'_>, draft: &Draft) -> Vec<Source> {
     let looked_at = here.site.sensors_of(here.zone_id).filter(|(_, spec)| roles.contains(&spec.role)).map(|(id, _)| id);
     let spoke = draft.evidence.iter().map(|piece| &piece.sensor);
     let missed = draft.missing.iter().map(|missing| &missing.sensor);
-    let all: BTreeSet<&SensorId> = looked_at.chain(spoke).chain(missed).collect();
+    let mut all: Vec<&SensorId> = looked_at.chain(spoke).chain(missed).collect();
+    all.sort_unstable();
+    all.dedup();
     all.into_iter()
         .map(|sensor| {
             let state = match here.health(sensor) {

@@ -208,8 +208,7 @@ fn score<'a>(
         }
         let near = list.near(&look.letters);
         for booked in &near {
-            let plate = Letters::of(booked.booking.plate.as_clear().unwrap_or_default());
-            look.stray = either(look.stray, look.clean.likelihood(&look.letters, &plate) - libm::log(size));
+            look.stray = either(look.stray, look.clean.likelihood(&look.letters, booked.letters) - libm::log(size));
         }
         add(&mut near.into_iter());
     }
@@ -226,8 +225,7 @@ fn score<'a>(
     let prior = libm::log((1.0 - UNBOOKED) / size);
     let texts = texts(reads, &booked);
     for candidate in booked.into_values() {
-        let plate = Letters::of(candidate.booking.plate.as_clear().unwrap_or_default());
-        let mut score = prior + looks.iter().map(|look| look.likelihood(&plate, &dirty)).sum::<f64>();
+        let mut score = prior + looks.iter().map(|look| look.likelihood(candidate.letters, &dirty)).sum::<f64>();
         score += tags.iter().map(|heard| heard.likelihood(candidate.booking, size)).sum::<f64>();
         score += driver.map_or(0.0, |driver| {
             let own = candidate.booking.driver.as_ref().and_then(|driver| driver.handle) == Some(driver);
@@ -283,14 +281,20 @@ impl Look {
     /// ln P(this read | that plate): clean, dirty, or of a vehicle in the next lane.
     fn likelihood(&self, plate: &Letters, dirty: &Costs) -> f64 {
         let own = mixed(self.clean.likelihood(&self.letters, plate), dirty.likelihood(&self.letters, plate));
-        self.weight * either(own + libm::log(1.0 - STRAY_READ), self.stray + libm::log(STRAY_READ))
+        self.weight * either(own + LN_OWN_READ, self.stray + LN_STRAY_READ)
     }
 }
 
 /// Nine tenths clean, one tenth dirty.
 fn mixed(clean: f64, dirty: f64) -> f64 {
-    either(clean + libm::log(0.9), dirty + libm::log(0.1))
+    either(clean + LN_CLEAN, dirty + LN_DIRTY)
 }
+
+// Natural logarithms of what is mixed with what, which are asked for with every hypothesis.
+const LN_CLEAN: f64 = -0.105_360_515_657_826_28;
+const LN_DIRTY: f64 = -2.302_585_092_994_045_5;
+const LN_OWN_READ: f64 = -0.010_050_335_853_501_45;
+const LN_STRAY_READ: f64 = -4.605_170_185_988_092;
 
 /// ln(e^a + e^b).
 fn either(a: f64, b: f64) -> f64 {
@@ -301,11 +305,7 @@ fn either(a: f64, b: f64) -> f64 {
 
 /// Texts that compete with the bookings: what was read, and the letter-by-letter majority of what was read.
 fn texts(reads: &[Read], booked: &BTreeMap<usize, Booked<'_>>) -> Vec<String> {
-    let known = |letters: &Letters| {
-        booked
-            .values()
-            .any(|booked| booked.booking.plate.as_clear().is_some_and(|plate| Letters::of(plate) == *letters))
-    };
+    let known = |letters: &Letters| booked.values().any(|booked| booked.letters == letters);
     let mut texts: Vec<String> = Vec::new();
     let mut seen: Vec<Letters> = Vec::new();
     let read = reads.iter().flat_map(|read| core::iter::once(&read.text).chain(&read.others));
@@ -635,6 +635,14 @@ pub(crate) fn check_digit_fits(code: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logarithms_are_those_of_what_is_mixed() {
+        let shares = [(LN_CLEAN, 0.9), (LN_DIRTY, 0.1), (LN_OWN_READ, 1.0 - STRAY_READ), (LN_STRAY_READ, STRAY_READ)];
+        for (logarithm, share) in shares {
+            assert_eq!(logarithm, libm::log(share), "{share}");
+        }
+    }
 
     #[test]
     fn check_digits_of_iso_6346() {

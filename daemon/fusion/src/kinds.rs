@@ -1,12 +1,13 @@
 //! What each rule is called, where it can run and what it looks at: for those who say what a site lacks.
 
 use crate::rules::{Kind, Machine};
-use alloc::collections::BTreeSet;
+use alloc::{collections::BTreeSet, format, string::String};
 use quaywatch_schemas::{
     Site, ZoneId,
     site::{
+        Direction,
         Role::{self, *},
-        ZoneKind,
+        Zone, ZoneKind,
         rules::Mode,
     },
 };
@@ -41,6 +42,15 @@ impl RuleKind {
     /// Whether it makes sense in a zone of this kind.
     pub fn fits(&self, zone: ZoneKind) -> bool {
         self.machine().is_some_and(|kind| (kind.fits)(zone))
+    }
+
+    /// What a zone is, if the rule makes no sense in it: `is a quay`, `leads both ways`.
+    pub fn unfit(&self, zone: &Zone) -> Option<String> {
+        if !self.fits(zone.kind) {
+            return Some(format!("is a {:?}", zone.kind).to_lowercase());
+        }
+        let both_ways = self.rule == "wrong-way" && zone.direction == Some(Direction::Both);
+        both_ways.then(|| "leads both ways".into())
     }
 
     /// The mode it runs in, in a zone, if it runs there.
@@ -226,7 +236,7 @@ const RULES: &[RuleKind] = &[
     RuleKind {
         kind: "sensor.stuck",
         rule: "sensor-stuck",
-        uses: &[needs(&[LoopExit], "nothing says that a vehicle passed")],
+        uses: &[needs(&[LoopExit, MooringLoad, WindSpeed], "nothing shows that a sensor here should change")],
     },
     RuleKind {
         kind: "sensor.drift",
@@ -317,6 +327,25 @@ const RULES: &[RuleKind] = &[
         uses: &[
             anywhere(POSITIONS, true, "nothing sees vessels"),
             anywhere(&[Ais], true, "it cannot know who does not say who it is"),
+        ],
+    },
+    RuleKind {
+        kind: "gate.wrong-way",
+        rule: "wrong-way",
+        uses: &[
+            needs(&[LoopExit], "it does not see who comes in at the lane's end"),
+            needs(&[LoopApproach], "it does not see who leaves before the arm"),
+            likes(PLATES, "without a plate read at both ends it is only likely, and said late"),
+            likes(&[Grant], "it cannot know that nobody was let in then"),
+            likes(&[BarrierOpen], "it cannot know that an arm which stayed down let nobody through"),
+        ],
+    },
+    RuleKind {
+        kind: "sensor.conflict",
+        rule: "sensor-conflict",
+        uses: &[
+            needs(&[PlateFront, PlateRear, BarrierOpen, Ais], "nothing here can be held against another sensor"),
+            anywhere(&[LoopExit, Radar, PositionCamera], true, "there is nothing to hold its sensors against"),
         ],
     },
 ];

@@ -125,6 +125,10 @@ const GATHER: Duration = Duration::from_millis(200);
 pub(crate) const LIGHTEST_KG: f64 = 500.0;
 
 impl Passages {
+    pub(crate) fn let_go(&self) -> u64 {
+        self.let_go
+    }
+
     /// Takes what a sensor of the lane said.
     pub(crate) fn take(&mut self, signal: &Signal<'_>, gateway: GatewayTime) {
         let heard = |what| Heard {
@@ -241,7 +245,7 @@ impl Passages {
 
     /// An edge of the exit loop: pulses that are not known begin passages, and known ones are looked at again.
     fn crossed(&mut self, at: WallTime, gateway: GatewayTime) {
-        for pulse in self.exit.pulses() {
+        for pulse in self.exit.pulses().iter() {
             let within = |open: &Open| pulse.on <= open.crossed && pulse.off.is_none_or(|off| open.crossed <= off);
             let known = self.open.iter().any(within);
             if known || pulse.on <= self.final_until {

@@ -31,6 +31,8 @@ pub(crate) struct Statements {
     index: BookingIndex,
     /// Where each holder's roles are stated: by feed and key.
     holders: BTreeMap<Handle, BTreeSet<(FeedId, String)>>,
+    /// Statements there was no room for.
+    let_go: u64,
 }
 
 /// What systems of record say of one credential's holder at one moment.
@@ -45,6 +47,8 @@ pub(crate) struct Duty<'a> {
 #[derive(Debug, Clone, Default)]
 struct BookingIndex {
     keys: Vec<(FeedId, String)>,
+    /// Their plates, by number.
+    plates: Vec<Letters>,
     /// Only ever asked for one key, and the numbers of an entry are in order: no order of entries decides anything.
     by_part: HashMap<Part, Vec<u32>, FixedState>,
     by_tag: BTreeMap<String, Vec<u32>>,
@@ -53,8 +57,8 @@ struct BookingIndex {
     count: BTreeMap<FeedId, usize>,
 }
 
-/// A third of a plate: how long the plate is, which third, and its letters.
-type Part = (u8, u8, [u8; 6]);
+/// A third of a plate: how long the plate is, which third, and its letters, a byte each.
+type Part = u64;
 
 /// The bookings that hold at a moment in a zone.
 pub(crate) struct List<'a> {
@@ -70,6 +74,8 @@ pub(crate) struct List<'a> {
 pub(crate) struct Booked<'a> {
     pub(crate) number: usize,
     pub(crate) booking: &'a Booking,
+    /// Its plate's letters; none if the plate is sealed.
+    pub(crate) letters: &'a Letters,
 }
 
 /// Errors a read may have and still point to a booking.
@@ -115,6 +121,8 @@ impl Statements {
                 if let Some(holder) = holder(statement, key) {
                     self.holders.entry(holder).or_default().insert(stated_in);
                 }
+            } else if newer {
+                self.let_go += 1;
             }
         }
         self.version += 1;
@@ -124,6 +132,10 @@ impl Statements {
     /// Goes up whenever a feed says something: what was concluded of an older one may not hold.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    pub(crate) fn let_go(&self) -> u64 {
+        self.let_go
     }
 
     /// Makes the index anew: after a feed said something, and after a snapshot.
@@ -201,6 +213,7 @@ impl BookingIndex {
     fn add(&mut self, feed: &FeedId, key: &str, booking: &Booking) {
         let number = self.keys.len() as u32;
         self.keys.push((feed.clone(), key.into()));
+        self.plates.push(Letters::of(booking.plate.as_clear().unwrap_or_default()));
         *self.count.entry(feed.clone()).or_default() += 1;
         if let Some(plate) = booking.plate.as_clear() {
             let letters = Letters::of(plate);
@@ -227,9 +240,9 @@ fn part(length: usize, third: usize, text: &[u8], shift: isize) -> Option<Part> 
     let (from, until) = (length * third / 3, length * (third + 1) / 3);
     let (from, until) = (from.checked_add_signed(shift)?, until.checked_add_signed(shift)?);
     let text = text.get(from..until).filter(|part| !part.is_empty())?;
-    let mut letters = [0; 6];
-    letters.get_mut(..text.len())?.copy_from_slice(text);
-    Some((length as u8, third as u8, letters))
+    let mut part = [length as u8, third as u8, 0, 0, 0, 0, 0, 0];
+    part.get_mut(2..2 + text.len())?.copy_from_slice(text);
+    Some(u64::from_le_bytes(part))
 }
 
 impl<'a> List<'a> {
@@ -244,8 +257,12 @@ impl<'a> List<'a> {
         let text = read.as_bytes();
         let mut numbers: Vec<u32> = Vec::new();
         for length in text.len().saturating_sub(MOST_EDITS)..=text.len() + MOST_EDITS {
+            let longer = text.len().cast_signed() - length.cast_signed();
+            // A part that is so many letters off has at least as many letters added or lost before it, and after it as
+            // many as bring the whole to its length.
+            let could = |shift: &isize| shift.unsigned_abs() + (longer - shift).unsigned_abs() <= MOST_EDITS;
             for third in 0..3 {
-                for shift in -(MOST_EDITS as isize)..=MOST_EDITS as isize {
+                for shift in (-(MOST_EDITS as isize)..=MOST_EDITS as isize).filter(could) {
                     let found = part(length, third, text, shift).and_then(|part| index.by_part.get(&part));
                     numbers.extend(found.into_iter().flatten());
                 }
@@ -253,12 +270,12 @@ impl<'a> List<'a> {
         }
         numbers.sort_unstable();
         numbers.dedup();
+        // How far off a plate is costs less to know than whether its booking holds.
         let mut near: Vec<(usize, Booked<'a>)> = numbers
             .into_iter()
-            .filter_map(|number| self.holding(number))
-            .filter_map(|booked| {
-                let edits = Letters::of(booked.booking.plate.as_clear()?).edits(read);
-                (edits <= MOST_EDITS).then_some((edits, booked))
+            .filter_map(|number| {
+                let edits = index.plates.get(number as usize)?.edits(read);
+                (edits <= MOST_EDITS).then_some((edits, self.holding(number)?))
             })
             .collect();
         near.sort_by_key(|(edits, booked)| (*edits, booked.number));
@@ -289,7 +306,8 @@ impl<'a> List<'a> {
         let (booking, feed, statement) = statements.booking(number as usize)?;
         let here = booking.zones.is_empty() || booking.zones.contains(self.zone);
         let fresh = statements.is_fresh_feed(feed, self.site, self.at);
-        (here && fresh && holds(statement, self.at)).then_some(Booked { number: number as usize, booking })
+        let letters = statements.index.plates.get(number as usize)?;
+        (here && fresh && holds(statement, self.at)).then_some(Booked { number: number as usize, booking, letters })
     }
 }
 
@@ -352,6 +370,19 @@ mod tests {
             Reference { key: (*key).into(), valid_from: None, valid_until: None, version: 1, fact: Fact::Role(role) }
         });
         References { feed: roster(), as_of: WallTime(0), complete, statements: statements.collect() }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted_and_what_is_known_is_still_brought_up_to_date() {
+        let keys: Vec<_> = (0..REFERENCES + 3).map(|number| alloc::format!("{number:05}")).collect();
+        let list: Vec<_> = keys.iter().map(|key| (key.as_str(), key.as_str(), "driver")).collect();
+        let mut statements = Statements::default();
+        statements.take(&said(false, &list), &KEY);
+        assert_eq!(statements.let_go(), 3);
+        statements.take(&said(false, &[("00000", "00000", "guard")]), &KEY);
+        assert_eq!(statements.let_go(), 3);
+        assert_eq!(roles(&statements, "00000", HOUR), Some(vec!["guard".into()]));
+        assert_eq!(roles(&statements, "20001", HOUR), None);
     }
 
     fn roles(statements: &Statements, holder: &str, at: i64) -> Option<Vec<String>> {

@@ -153,6 +153,10 @@ impl Trails {
         self.waiting.insert((ready_at(&read, stamp), read.at, read.position), (holder, read));
     }
 
+    pub(crate) fn let_go(&self) -> u64 {
+        self.let_go
+    }
+
     /// When the next read is looked at.
     pub(crate) fn next_due(&self) -> Option<GatewayTime> {
         self.waiting.keys().next().map(|(due, ..)| *due)

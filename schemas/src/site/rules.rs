@@ -330,7 +330,8 @@ pub struct OnFoot {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SensorBlind {
-    /// Say so from this probability on. Default 0.99: four to five misses of a reader that sees nine of ten.
+    /// Say so from this probability on. Default 0.99: seven misses in a row of a reader that sees nine of ten, since the
+    /// first of them also say that it misses more than was thought.
     pub least: f64,
 }
 

@@ -1,8 +1,8 @@
 //! Edges of contacts in the order of when they were, and the pulses they make.
 
 use crate::{bounds::EDGES_PER_LOOP, rules::Signal};
-use alloc::{collections::VecDeque, vec::Vec};
-use core::time::Duration;
+use alloc::{borrow::Cow, collections::VecDeque, vec::Vec};
+use core::{cell::OnceCell, time::Duration};
 use quaywatch_schemas::{Position, SensorId, WallTime};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,18 @@ pub(super) struct Edges {
     edges: VecDeque<Edge>,
     /// The contacts, by number. As many as the site file has here.
     sensors: Vec<SensorId>,
+    /// What the edges make, found when it is first asked for: it is asked for more often than it changes.
+    #[serde(skip)]
+    made: OnceCell<Made>,
+}
+
+/// What edges make.
+#[derive(Debug, Clone)]
+enum Made {
+    /// Pulses.
+    Pulses(Vec<Pulse>),
+    /// Pulses that hang on who came to another place.
+    OneEach,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -71,6 +83,7 @@ impl Edges {
             return false;
         }
         self.edges.insert(place, Edge { at, on, sensor, position });
+        self.made.take();
         if self.edges.len() > EDGES_PER_LOOP {
             self.forget();
         }
@@ -89,14 +102,21 @@ impl Edges {
     }
 
     /// Pulses, oldest first.
-    pub(super) fn pulses(&self) -> Vec<Pulse> {
-        self.pulses_before(&[], Duration::ZERO)
+    pub(super) fn pulses(&self) -> Cow<'_, [Pulse]> {
+        self.pulses_before(&[], || Duration::ZERO)
     }
 
     /// Pulses, oldest first, of a loop whose vehicles come to another place after it; `soon` is sooner than one gets there
     /// that had stopped.
-    pub(super) fn pulses_before(&self, there: &[Pulse], soon: Duration) -> Vec<Pulse> {
-        if self.counts_vehicles() { self.one_each(there, soon) } else { self.while_any_is_closed() }
+    pub(super) fn pulses_before(&self, there: &[Pulse], soon: impl FnOnce() -> Duration) -> Cow<'_, [Pulse]> {
+        let made = self.made.get_or_init(|| match self.counts_vehicles() {
+            true => Made::OneEach,
+            false => Made::Pulses(self.while_any_is_closed()),
+        });
+        match made {
+            Made::Pulses(pulses) => Cow::Borrowed(pulses),
+            Made::OneEach => Cow::Owned(self.one_each(there, soon())),
+        }
     }
 
     /// Whether a detector says closed for each vehicle that comes and open for each that goes, also while others stand on it:
@@ -123,7 +143,7 @@ impl Edges {
     /// Of a detector that counts vehicles: who came first goes first, unless one drives through past those that wait: it was
     /// on the loop for a moment and is at the other place soon.
     fn one_each(&self, there: &[Pulse], soon: Duration) -> Vec<Pulse> {
-        let mut pulses: Vec<Pulse> = Vec::new();
+        let mut pulses: Vec<Pulse> = Vec::with_capacity(self.edges.len() / 2 + 1);
         let mut waiting: VecDeque<usize> = VecDeque::new();
         for edge in &self.edges {
             if edge.on {
@@ -154,8 +174,8 @@ impl Edges {
     /// From when any of the contacts is closed until all are open again. Pulses that follow each other so closely that they
     /// are one vehicle's are one pulse.
     fn while_any_is_closed(&self) -> Vec<Pulse> {
-        let mut pulses: Vec<Pulse> = Vec::new();
-        let mut closed: Vec<u8> = Vec::new();
+        let mut pulses: Vec<Pulse> = Vec::with_capacity(self.edges.len() / 2 + 1);
+        let mut closed: Vec<u8> = Vec::with_capacity(self.sensors.len());
         for edge in &self.edges {
             let known = closed.iter().position(|sensor| *sensor == edge.sensor);
             match (edge.on, known) {

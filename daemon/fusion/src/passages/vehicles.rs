@@ -182,10 +182,13 @@ const REAR_UNTIL: Duration = Duration::from_secs(8);
 
 /// The passage that crossed at a moment; `None` if nothing did.
 pub(super) fn put_together(lane: &Passages, crossed: WallTime, first: Position, patience: Patience) -> Option<Passage> {
-    let mut exits = lane.exit.pulses();
-    exits.retain(|pulse| !is_glitch(pulse));
-    let mut approaches = lane.approach.pulses_before(&exits, lane.transit.soon());
-    approaches.retain(|pulse| !is_glitch(pulse));
+    let whole = |pulses: &[Pulse]| {
+        let mut whole = Vec::with_capacity(pulses.len());
+        whole.extend(pulses.iter().filter(|pulse| !is_glitch(pulse)).copied());
+        whole
+    };
+    let exits = whole(&lane.exit.pulses());
+    let approaches = whole(&lane.approach.pulses_before(&exits, || lane.transit.soon()));
     let looked_for = exits.iter().position(|exit| exit.on <= crossed && exit.off.is_none_or(|off| crossed <= off))?;
     let first_exit = exits.len().saturating_sub(EXITS).min(looked_for.saturating_sub(EXITS_BEFORE));
     let exits = exits.get(first_exit..).unwrap_or_default();
@@ -262,6 +265,8 @@ fn is_glitch(pulse: &Pulse) -> bool {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Transit {
     last: VecDeque<f64>,
+    /// The usual time, once it is known.
+    usual: Option<f64>,
 }
 
 impl Transit {
@@ -272,19 +277,15 @@ impl Transit {
                 self.last.pop_front();
             }
             self.last.push_back(seconds_between(off, passage.crossed).max(0.0));
+            let mut sorted: Vec<f64> = self.last.iter().copied().collect();
+            sorted.sort_by(f64::total_cmp);
+            self.usual = sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() >= TRANSITS / 3);
         }
-    }
-
-    /// The usual time, once it is known.
-    fn usual(&self) -> Option<f64> {
-        let mut sorted: Vec<f64> = self.last.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() >= TRANSITS / 3)
     }
 
     /// Sooner than a vehicle that had stopped on the approach loop reaches the exit loop.
     fn soon(&self) -> Duration {
-        let usual = self.usual().unwrap_or(UNKNOWN_TRANSIT);
+        let usual = self.usual.unwrap_or(UNKNOWN_TRANSIT);
         Duration::from_secs_f64((0.4 * usual).clamp(0.0, 60.0))
     }
 
@@ -350,7 +351,7 @@ fn vehicles<'a>(
     let oldest = exits.first().map_or(WallTime(i64::MIN), |exit| exit.on.before(patience.within));
     let first = approaches.iter().position(|approach| approach.off.is_none_or(|off| off >= oldest));
     let approaches = approaches.get(first.unwrap_or(approaches.len())..).unwrap_or_default();
-    let usual = transit.usual();
+    let usual = transit.usual;
     let (rows, columns) = (exits.len() + 1, approaches.len() + 1);
     let at = |row: usize, column: usize| row * columns + column;
     let mut costs = alloc::vec![0.0f64; rows * columns];

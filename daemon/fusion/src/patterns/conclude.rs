@@ -204,8 +204,8 @@ impl Weighed {
     pub(super) fn draft(&self, pattern: &Compilation, here: &Here<'_>) -> Draft {
         let emit = &pattern.plan.pattern.emit;
         let mut draft = Draft::new(
-            Phrase::words(emit.headline.as_str()),
-            Phrase::words(emit.assessment.as_str()),
+            Phrase::words(emit.headline.clone()),
+            Phrase::words(emit.assessment.clone()),
             emit.prior,
             self.began,
         );
@@ -213,7 +213,7 @@ impl Weighed {
         draft.urgency = emit.urgency;
         draft.answer_within = emit.answer_within;
         for term in &self.terms {
-            let said = Phrase::words(term.said.as_str());
+            let said = Phrase::words(term.said.clone());
             match term.absent {
                 true => draft.absent(here, &term.sensor, said, term.weight),
                 false => draft.said(here, &term.sensor, &term.positions, said, term.weight),
@@ -224,12 +224,12 @@ impl Weighed {
             draft.facts.push(Phrase::words(format!("It happened {} times.", self.times)));
         }
         if let Some(action) = &emit.action {
-            let words = || Phrase::words(action.as_str());
+            let words = || Phrase::words(action.clone());
             draft.act(FieldClass::Public, words(), words());
         }
         if let Some(otherwise) = &emit.otherwise {
             let probability = 1.0 - draft.probability();
-            draft.alternatives.push(Alternative { text: Phrase::words(otherwise.as_str()), probability });
+            draft.alternatives.push(Alternative { text: Phrase::words(otherwise.clone()), probability });
         }
         draft.missing = self.missing.clone();
         draft.subjects = self.subjects(pattern);
@@ -269,7 +269,8 @@ impl Fact {
         if let Some(first) = words.get(..1).map(str::to_uppercase) {
             words.replace_range(..1, &first);
         }
-        let words = Phrase::words(words.trim_end_matches('.'));
+        words.truncate(words.trim_end_matches('.').len());
+        let words = Phrase::words(words);
         match self.at {
             Some(at) => words.detail(FieldClass::Method, Phrase::words(" at ").at(at)).then("."),
             None => words.then("."),

@@ -214,6 +214,11 @@ impl What {
         }
     }
 
+    /// Whether it is a contact that closed or opened.
+    pub(super) fn is_edge(&self) -> bool {
+        matches!(self, Self::Rose | Self::Fell)
+    }
+
     /// What it is to a step.
     pub(super) fn judge(&self, says: Says, role: Option<Role>, at: WallTime, level: &mut Level) -> Verdict {
         let state = |on| if on { Verdict::On(1) } else { Verdict::Off };

@@ -139,6 +139,11 @@ impl Patterns {
         self.places.len() == compiled.places.len()
     }
 
+    /// Beginnings and keys that were let go at a bound.
+    pub(crate) fn let_go(&self) -> u64 {
+        self.places.iter().map(|place| u64::from(place.count.dropped)).sum()
+    }
+
     pub(crate) fn states<'a>(
         &'a self,
         compiled: &'a Compiled,
@@ -397,7 +402,13 @@ impl Compiled {
 }
 
 impl Place {
-    fn wait(&mut self, event: Event) {
+    fn wait(&mut self, mut event: Event) {
+        // A contact's words of the same moment are in the order in which they came, as its memory took them: an end that
+        // went before its beginning would leave a state on for ever.
+        if event.what.is_edge() {
+            let edges = self.waiting.iter().filter(|known| known.source == event.source && known.what.is_edge());
+            event.at = edges.map(|known| known.at).fold(event.at, Ord::max);
+        }
         let order = |event: &Event| (event.at, event.source, event.position);
         let place = self.waiting.partition_point(|known| order(known) <= order(&event));
         self.waiting.insert(place, event);

@@ -471,6 +471,15 @@ fn and_then_rest(mut records: Vec<(i64, usize, bool, i64)>) -> Vec<(i64, usize, 
     records
 }
 
+#[test]
+fn a_contact_that_goes_off_in_the_moment_in_which_it_came_on_is_off() {
+    // The second word says that it is a millisecond older than the first: a clock is not known so well.
+    let records = and_then_rest(vec![(2000, 0, true, 310), (2409, 0, false, 720)]);
+    let said = feed(&mut engine(site(every_shape())), &records);
+    assert!(!said.is_empty());
+    everything_adds_up(&said);
+}
+
 /// A radar over a yard of 100 m, and a truck that stands in it.
 fn watched(patterns: Vec<(&str, Parts)>) -> Site {
     use quaywatch_schemas::site::{Mount, View};

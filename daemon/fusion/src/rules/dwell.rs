@@ -122,7 +122,7 @@ impl Dwell {
         stay.life.say_of(here, &name, first, draft);
     }
 
-    fn end(&mut self, number: u64, here: &mut Here<'_>, why: &str) {
+    fn end(&mut self, number: u64, here: &mut Here<'_>, why: &'static str) {
         let Some(mut stay) = self.stays.remove(&number) else { return };
         let mut draft = draft(here, &stay);
         draft.facts.push(Phrase::words(why));

@@ -7,6 +7,7 @@
 mod conditions;
 mod doorway;
 mod findings;
+mod frozen;
 mod per_passage;
 mod residuals;
 #[cfg(test)]
@@ -87,6 +88,8 @@ pub(crate) enum Seen<'a> {
 /// A reading with everything known about it.
 pub(crate) struct Signal<'a> {
     pub(crate) sensor: &'a SensorId,
+    /// Its place among the site's sensors.
+    pub(crate) number: usize,
     pub(crate) spec: &'a Sensor,
     pub(crate) reading: &'a Reading,
     pub(crate) change: Change,
@@ -110,6 +113,10 @@ pub(crate) struct Sensors<'a> {
 impl<'a> Sensors<'a> {
     pub(crate) fn get(&self, sensor: &SensorId) -> Option<&'a Memory> {
         self.index.sensor(sensor).and_then(|number| self.memories.get(number))
+    }
+
+    pub(crate) fn spec(&self, sensor: &SensorId) -> Option<&'a Sensor> {
+        self.index.sensor(sensor).and_then(|number| self.index.spec(number))
     }
 }
 
@@ -254,6 +261,8 @@ pub(crate) fn hears_of_tracks(site: &Site, zone: &ZoneId) -> bool {
     rules.dwell.as_ref().is_some_and(|rule| rule.runs_in(zone))
         || rules.small_craft.as_ref().is_some_and(|rule| rule.runs_in(zone))
         || rules.quay_presence.as_ref().is_some_and(|rule| rule.runs_in(zone))
+        || rules.sensor_conflict.as_ref().is_some_and(|rule| rule.runs_in(zone))
+            && site.sensors_with(zone, Role::Ais).next().is_some()
         || patterns::follow(site, zone)
 }
 
@@ -323,4 +332,6 @@ rules! {
     on_foot::OnFoot,
     dwell::Dwell,
     small_craft::SmallCraft,
+    wrong_way::WrongWay,
+    sensor_conflict::SensorConflict,
 }

@@ -90,8 +90,9 @@ fn draft(passage: &Passed, known: &Known, here: &Here<'_>) -> Draft {
             .then("."),
     );
     if let Some(mass) = &passage.mass {
-        draft.said(here, &mass.sensor, &[mass.position], Phrase::words(format!("{:.0} kg", mass.kg)), 1.5);
-        draft.facts.push(Phrase::words(format!("It weighed {:.0} kg.", mass.kg)));
+        let kg = libm::rint(mass.kg) as i64;
+        draft.said(here, &mass.sensor, &[mass.position], Phrase::words(format!("{kg} kg")), 1.5);
+        draft.facts.push(Phrase::words(format!("It weighed {kg} kg.")));
     }
     let mut cameras: Vec<&SensorId> = passage.reads.iter().map(|read| &read.sensor).collect();
     cameras.sort();

@@ -43,7 +43,7 @@ impl PerPassage {
         passage: &Passage,
         draft: Option<Draft>,
         least: f64,
-        withdrawn: (&str, &str),
+        withdrawn: (&'static str, &'static str),
     ) {
         let open = self.open.get(&passage.first).is_some_and(Life::is_open);
         // At its edge it does not flicker.
@@ -101,7 +101,7 @@ fn nothing(passage: &Passage, here: &Here<'_>) -> Draft {
     draft
 }
 
-fn rest_on_the_exit(draft: &mut Draft, here: &Here<'_>, said: &str, weight: f64) {
+fn rest_on_the_exit(draft: &mut Draft, here: &Here<'_>, said: &'static str, weight: f64) {
     for (exit, _) in here.sensors_with(Role::LoopExit).take(1) {
         draft.absent(here, exit, Phrase::words(said), weight);
     }

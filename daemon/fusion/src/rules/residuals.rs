@@ -27,6 +27,12 @@ impl Residuals {
         self.last.push_back(residual);
     }
 
+    /// Whether the last so many were all right to within so much.
+    pub(super) fn last_within(&self, vehicles: usize, kg: f64) -> bool {
+        let last = self.last.iter().rev().take(vehicles);
+        self.last.len() >= vehicles && last.into_iter().all(|residual| libm::fabs(*residual) < kg)
+    }
+
     /// How far the scale is off: the middle of the last few, which one wrong load does not move.
     pub(super) fn bias(&self) -> f64 {
         if self.last.len() < ENOUGH {

@@ -49,8 +49,11 @@ const HOLDS: Duration = Duration::from_secs(10);
 impl Rule for SensorSilent {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         if let Seen::Reading(signal) = seen {
-            self.judge(signal.sensor, here);
-            let due = due_at(&here.look(), signal.sensor).filter(|_| !self.silent.contains_key(signal.sensor));
+            let due = due_of(&here.look(), signal.number);
+            if !self.silent.is_empty() || due.is_some_and(|at| at <= here.now) {
+                self.judge(signal.sensor, here);
+            }
+            let due = due.filter(|_| !self.silent.contains_key(signal.sensor));
             if let Some(due) = due.filter(|due| self.look_at.is_none_or(|at| *due < at)) {
                 self.look_at = Some(due);
             }
@@ -121,8 +124,11 @@ impl SensorSilent {
 
 /// When a sensor's silence becomes a finding.
 fn due_at(look: &Look<'_>, sensor: &SensorId) -> Option<GatewayTime> {
+    due_of(look, look.sensors.index.sensor(sensor)?)
+}
+
+fn due_of(look: &Look<'_>, number: usize) -> Option<GatewayTime> {
     let periods = look.site.rules.sensor_silent.as_ref().map_or(2, |rule| rule.settings.periods);
-    let number = look.sensors.index.sensor(sensor)?;
     let (memory, spec) = (look.sensors.memories.get(number)?, look.sensors.index.spec(number)?);
     match memory.trouble {
         Some(trouble) if trouble.own_word => Some(trouble.since),

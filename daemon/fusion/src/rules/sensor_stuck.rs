@@ -1,17 +1,21 @@
-//! Sensor stuck: a loop no longer changes while others show that it should.
+//! Sensor stuck: a loop, a scale or a gauge no longer changes while others show that it should.
 //!
 //! A loop that says the same while vehicle after vehicle goes through has welded its relay, lost its wire or lies under
 //! something. Each vehicle that passes without it changing adds to the log-odds, and so does occupation for minutes by
-//! something that no camera reads; any change ends it.
+//! something that no camera reads; any change ends it. Scales and gauges that repeat themselves are in `frozen.rs`.
 
-use super::{Here, Kind, Look, Rule, Seen, Stream, Signal};
+use super::{
+    Here, Kind, Look, Rule, Seen, Signal, Stream,
+    frozen::{Frozen, GAUGES},
+};
 use crate::{
     bounds::MOST_WEIGHT,
     evidence::{Draft, Life, logit},
     health::Change,
-    lane::LaneEvent,
+    lane::{LaneEvent, Patience},
+    passages::Passage,
 };
-use alloc::{collections::BTreeMap, format, vec, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 use core::time::Duration;
 use quaywatch_schemas::{
     FieldClass, GatewayTime, Position, Reading, SensorId, WallTime,
@@ -23,9 +27,9 @@ use serde::{Deserialize, Serialize};
 pub(super) const KIND: Kind = Kind {
     kind: "sensor.stuck",
     version: "1.0",
-    fits: |kind| kind == ZoneKind::Lane,
+    fits: |kind| matches!(kind, ZoneKind::Lane | ZoneKind::Berth),
     mode: |site, zone| site.rules.sensor_stuck.as_ref().filter(|rule| rule.runs_in(zone)).map(|rule| rule.mode),
-    hears: |role| WATCHED.contains(&role),
+    hears: |role| WATCHED.contains(&role) || GAUGES.contains(&role),
     follows: &[Stream::Lane],
 };
 
@@ -35,6 +39,7 @@ pub(crate) struct SensorStuck {
     contacts: BTreeMap<SensorId, Contact>,
     /// Approach loops that are occupied by what no camera has read yet.
     occupied: BTreeMap<SensorId, Occupied>,
+    frozen: Frozen,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,13 +81,17 @@ const READ_WITHIN: Duration = Duration::from_secs(15);
 impl Rule for SensorStuck {
     fn seen(&mut self, seen: &Seen<'_>, here: &mut Here<'_>) {
         match seen {
+            Seen::Reading(signal) if GAUGES.contains(&signal.spec.role) => self.frozen.hear(signal, least(here), here),
             Seen::Reading(signal) => self.change(signal, here),
             Seen::Lane(LaneEvent::Passed(passed)) if passed.0.last && passed.0.exit.is_some() => {
                 let passage = &passed.0;
+                self.frozen.weigh(passage, least(here), here);
                 let loops: Vec<SensorId> = here.sensors_with(Role::LoopApproach).map(|(id, _)| id.clone()).collect();
                 for sensor in loops {
                     match &passage.approach {
-                        Some(approach) if approach.sensor == sensor => self.changed(&sensor, approach.on, here),
+                        Some(approach) if approach.sensor == sensor && changed_for_it(passage, here) => {
+                            self.changed(&sensor, approach.on, here);
+                        }
                         _ => self.pass(&sensor, (passage.crossed, passage.first), here),
                     }
                 }
@@ -115,6 +124,7 @@ impl Rule for SensorStuck {
             let draft = draft(&sensor, &contact, here);
             contact.life.give_up(here, draft);
         }
+        self.frozen.stop(here);
     }
 }
 
@@ -173,14 +183,21 @@ impl SensorStuck {
 
     fn judge(&mut self, sensor: &SensorId, here: &mut Here<'_>) {
         let Some(contact) = self.contacts.get_mut(sensor) else { return };
-        let least = here.site.rules.sensor_stuck.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least;
         let stuck = logit(USUALLY) + EACH * f64::from(contact.passed) + unread(contact);
-        if !contact.life.is_open() && stuck >= logit(least) {
+        if !contact.life.is_open() && stuck >= logit(least(here)) {
             let draft = draft(sensor, contact, here);
             let first = contact.position;
             contact.life.say_of(here, &format!("{}/{sensor}", KIND.kind), first, draft);
         }
     }
+}
+
+/// Whether a pulse is a vehicle's own: one that began long before it crossed and has not ended is not.
+fn changed_for_it(passage: &Passage, here: &Here<'_>) -> bool {
+    let within = here.site.rules.passage.as_ref().map(|rule| rule.settings.within);
+    let within = within.unwrap_or_else(|| Patience::usual().within);
+    let approach = passage.approach.as_ref();
+    approach.is_some_and(|approach| approach.off.is_some() || passage.crossed <= approach.on.after(within))
 }
 
 /// What it says that it is occupied for minutes by what no camera reads.
@@ -200,7 +217,7 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
     draft.answer_within = Some(Duration::from_secs(3600));
     let said = match contact.passed {
         0 => "occupied for minutes".into(),
-        passed => format!("no change for {passed} vehicles"),
+        passed => format!("no change for {}", vehicles(passed)),
     };
     let said = Phrase::words(said);
     let all = EACH * f64::from(contact.passed) + unread(contact);
@@ -210,12 +227,12 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
     }
     // That vehicles passed is others' word.
     for (other, _) in here.sensors_with(Role::LoopExit).filter(|(id, _)| *id != sensor).take(1) {
-        let said = Phrase::words(format!("{} vehicles", contact.passed));
+        let said = Phrase::words(vehicles(contact.passed));
         draft.said(here, other, &[], said, (all - MOST_WEIGHT).clamp(0.0, MOST_OF_OTHERS));
     }
     let why = match contact.passed {
         0 => "has said occupied for minutes while no camera read a vehicle".into(),
-        passed => format!("has not changed while {passed} vehicles passed"),
+        passed => format!("has not changed while {} passed", vehicles(passed)),
     };
     draft.facts = vec![
         Phrase::words(format!("Sensor {sensor} {why}"))
@@ -232,4 +249,12 @@ fn draft(sensor: &SensorId, contact: &Contact, here: &Here<'_>) -> Draft {
         probability: 1.0 - draft.probability(),
     }];
     draft
+}
+
+fn vehicles(count: u32) -> String {
+    format!("{count} vehicle{}", if count == 1 { "" } else { "s" })
+}
+
+fn least(here: &Here<'_>) -> f64 {
+    here.site.rules.sensor_stuck.as_ref().map(|rule| rule.settings.clone()).unwrap_or_default().least
 }

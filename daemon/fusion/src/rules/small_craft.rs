@@ -124,7 +124,7 @@ impl SmallCraft {
         craft.life.say_of(here, &name, first, draft);
     }
 
-    fn end(&mut self, number: u64, here: &mut Here<'_>, phase: Phase, why: &str) {
+    fn end(&mut self, number: u64, here: &mut Here<'_>, phase: Phase, why: &'static str) {
         let Some(mut craft) = self.craft.remove(&number) else { return };
         let mut draft = draft(here, &craft);
         draft.until = Some(here.wall(craft.heard));

@@ -25,12 +25,13 @@ mod tests;
 mod track;
 mod view;
 
+pub(crate) use measure::place;
 pub(crate) use names::{Sighting, TrackChange, TrackEvent};
 
 use alloc::vec::Vec;
 use geometry::Polygon;
 use history::{Entry, History, Taken, What};
-use measure::{Measurement, place};
+use measure::Measurement;
 use names::Names;
 use quaywatch_schemas::{
     Reading, SensorId, Site, Stamp, WallTime, ZoneId,
@@ -80,6 +81,18 @@ pub struct TrackCounts {
     /// Tracks let go at the bound.
     pub let_go: u64,
 }
+
+/// The site's scanners that have a place well in their view, in name order.
+pub(crate) fn scanners_that_see(site: &Site, place: (f64, f64)) -> Vec<SensorId> {
+    let mut scanners = Watcher::all(site);
+    // At the edge of a view nobody knows.
+    scanners.retain(|watcher| watcher.kind == WatcherKind::Scanner && watcher.sees(place, EDGE) > 0.95);
+    scanners.sort_by(|a, b| a.id.cmp(&b.id));
+    scanners.into_iter().map(|watcher| watcher.id).collect()
+}
+
+/// How exactly the edge of a view is known, in metres.
+const EDGE: f64 = 10.0;
 
 /// The site's tracker.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -549,6 +549,11 @@ fn a_fault_in_what_surrounds_the_sensors_is_said_at_its_line_and_column() {
             "there is no zone `lane-9`",
             "did you mean `lane-3`?",
         ),
+        (
+            "[zones.lane-8]\nname = \"Lane 8\"\nkind = \"lane\"\ndirection = \"both\"\n[rules.wrong-way]\nzones = [▸\"lane-8\"]",
+            "makes no sense in `lane-8`, which leads both ways",
+            "take the zone out",
+        ),
         ("[rules.tailgating]\nzones = ▸[]", "names no zone", "leave `zones` out"),
         ("[rules.tailgating]\nzones = ▸\"lane-3\"", "is not a list", "[\"lane-3\"]"),
         ("[rules.tailgating]\n▸grant_last = \"5 s\"", "has no key `grant_last`", "did you mean `grant_lasts`?"),

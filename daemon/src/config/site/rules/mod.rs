@@ -148,13 +148,10 @@ impl Desk<'_, '_> {
         for zone in said.map(Spanned::into_inner).unwrap_or_default() {
             let at = zone.span();
             let Some(zone) = super::sensors::known(zone, "zone", self.declared, self.findings) else { continue };
-            if let (Some(rule), Some(place)) = (rule, self.zones.get(&zone))
-                && !rule.fits(place.kind)
-            {
-                let kind = format!("{:?}", place.kind).to_lowercase();
+            if let Some(why) = rule.zip(self.zones.get(&zone)).and_then(|(rule, place)| rule.unfit(place)) {
                 self.findings.add(
                     at,
-                    format!("{name} makes no sense in `{zone}`, which is a {kind}"),
+                    format!("{name} makes no sense in `{zone}`, which {why}"),
                     "take the zone out of this list",
                 );
             }
