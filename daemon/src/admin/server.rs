@@ -1,6 +1,11 @@
 //! The gateway's end of the admin socket.
 
-use crate::{health::Board, ledger::State, pipeline::Learned};
+use crate::{
+    health::Board,
+    ledger::State,
+    nodes::{Nodes, Refused},
+    pipeline::Learned,
+};
 use axum::{
     Router,
     body::Body,
@@ -38,6 +43,8 @@ pub struct Admin {
     pub sensors: Arc<dyn Fn(&SensorId) -> bool + Send + Sync>,
     /// What was learned, and what is proposed.
     pub learned: watch::Receiver<Option<Arc<Learned>>>,
+    /// Sensor nodes.
+    pub nodes: Nodes,
     /// The last dead letters, newest last, as lines of text without their payloads.
     pub dead_letters: DeadLettersOf,
 }
@@ -90,7 +97,7 @@ fn router(admin: Admin) -> Router {
     let admin = Arc::new(admin);
     let with = |admin: &Arc<Admin>| admin.clone();
     let (a, b, c, d, e) = (with(&admin), with(&admin), with(&admin), with(&admin), with(&admin));
-    let (f, g, h) = (with(&admin), with(&admin), admin);
+    let (f, g, h, nodes) = (with(&admin), with(&admin), with(&admin), admin.nodes.clone());
     Router::new()
         .route("/health", get(move || health(a.clone())))
         .route("/reload", post(move |ConnectInfo(peer)| reload(b.clone(), peer)))
@@ -103,7 +110,35 @@ fn router(admin: Admin) -> Router {
         .route("/conclusions", get(move || conclusions(f.clone())))
         .route("/rates", get(move || rates(g.clone())))
         .route("/rates/adopt/{id}", post(move |ConnectInfo(peer), Path(id)| adopt(h.clone(), peer, id)))
+        .merge(of_nodes(nodes))
         .layer(axum::middleware::from_fn(only_ours))
+}
+
+/// How nodes are says nothing about the port and leaves no trace; every act does.
+fn of_nodes(nodes: Nodes) -> Router {
+    let (list, revoke, clear) = (nodes.clone(), nodes.clone(), nodes);
+    Router::new()
+        .route("/nodes", get(move || async move { axum::Json(list.list().await) }))
+        .route(
+            "/nodes/{node}/revoke",
+            post(move |ConnectInfo(peer): ConnectInfo<Peer>, Path(node)| async move {
+                said(revoke.revoke(node, peer.name()).await)
+            }),
+        )
+        .route(
+            "/nodes/{node}/clear",
+            post(move |ConnectInfo(peer): ConnectInfo<Peer>, Path(node)| async move {
+                said(clear.clear(node, peer.name()).await)
+            }),
+        )
+}
+
+fn said(done: Result<String, Refused>) -> Response {
+    match done {
+        Ok(said) => said.into_response(),
+        Err(why @ Refused::NotSo(_)) => (StatusCode::CONFLICT, why.to_string()).into_response(),
+        Err(why @ Refused::Cannot(_)) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    }
 }
 
 async fn only_ours(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {

@@ -42,7 +42,8 @@ pub(super) fn observations(
         if is_newest {
             newest.insert(sample.channel, (data.boot, said_at));
         }
-        let is_young = mapped.is_some_and(|(age, _)| age <= LIVE_WITHIN.as_nanos() as i64);
+        let age = mapped.and_then(|(age, _)| age);
+        let is_young = age.is_some_and(|age| age <= LIVE_WITHIN.as_nanos() as i64);
         observations.push(Observation {
             source_id: Some(source_id(sensor, header, index)),
             observed_at: mapped.map(|(_, at)| at),

@@ -1,7 +1,7 @@
 //! Who may tell the node something, and how it seals what it says once.
 
 use quaywatch_schemas::frame::{
-    Direction, Header, LinkKey, NodeKey, Sealed, SuiteId, Wire,
+    Direction, Header, LinkKey, NodeKey, Opened, Sealed, SuiteId, Wire,
     message::{FromGateway, FromNode},
     seal, seal_payload,
 };
@@ -10,6 +10,8 @@ use quaywatch_schemas::frame::{
 pub(crate) struct Link {
     number: u16,
     key: NodeKey,
+    /// A key that the gateway has not used yet.
+    next: Option<NodeKey>,
     epochs: Epochs,
     said: u64,
     session: Option<Session>,
@@ -18,9 +20,10 @@ pub(crate) struct Link {
 
 /// What is sealed under what.
 struct Epochs {
+    /// Which store and which boot.
+    of: (u64, u32),
     boot: u64,
     boot_key: LinkKey,
-    store: u64,
     store_key: LinkKey,
 }
 
@@ -36,14 +39,20 @@ struct Session {
 pub(crate) struct Told {
     pub(crate) session: u64,
     pub(crate) counter: u64,
+    /// Whether it is sealed with the key that was not used before: from here on only that one counts.
+    pub(crate) by_next: bool,
     pub(crate) message: FromGateway,
 }
 
 impl Link {
-    pub(crate) fn new(number: u16, key: NodeKey, store: u64, boot: u64) -> Self {
-        let boot_key = key.link(Direction::NodeToGateway, number, boot);
-        let store_key = key.link(Direction::NodeToGateway, number, store);
-        Self { number, key, epochs: Epochs { boot, boot_key, store, store_key }, said: 0, session: None, token: 0 }
+    /// A link in this boot of this store.
+    pub(crate) fn new(number: u16, key: NodeKey, next: Option<NodeKey>, store: u64, boot: u32) -> Self {
+        let epochs = Epochs::of(&key, number, store, boot);
+        Self { number, key, next, epochs, said: 0, session: None, token: 0 }
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
     }
 
     /// Verifies a frame. A challenge begins a session; anything else must be of the session and newer than what was read
@@ -57,23 +66,46 @@ impl Link {
         if known.is_some_and(|session| header.counter <= session.read) {
             return None;
         }
-        let new = known.is_none().then(|| self.key.link(Direction::GatewayToNode, self.number, header.epoch));
-        let opened = sealed.open(new.as_ref().or(known.map(|session| &session.key))?).ok()?;
-        let message = opened.message().ok()?;
-        match (new, &mut self.session) {
-            (Some(key), session) => {
-                if message != FromGateway::Challenge {
-                    return None;
-                }
-                *session = Some(Session { id: header.epoch, key, read: header.counter });
+        let own = |key: &NodeKey| key.link(Direction::GatewayToNode, self.number, header.epoch);
+        let usual = known.map_or_else(|| own(&self.key), |session| session.key.clone());
+        let (opened, key, by_next) = match (sealed.clone().open(&usual), &self.next) {
+            (Ok(opened), _) => (opened, usual, false),
+            (Err(_), Some(next)) => {
+                let next = own(next);
+                (sealed.open(&next).ok()?, next, true)
             }
-            (None, Some(session)) => session.read = header.counter,
-            (None, None) => return None,
+            (Err(_), None) => return None,
+        };
+        let message = opened.message().ok()?;
+        if (known.is_none() || by_next) && message != FromGateway::Challenge {
+            return None;
         }
-        Some(Told { session: header.epoch, counter: header.counter, message })
+        self.session = Some(Session { id: header.epoch, key, read: header.counter });
+        let Opened { header, .. } = opened;
+        Some(Told { session: header.epoch, counter: header.counter, by_next, message })
     }
 
-    /// A token for the commands of a session: never the same twice.
+    /// Takes a key beside the one there is.
+    pub(crate) fn also(&mut self, next: NodeKey) {
+        self.next = Some(next);
+    }
+
+    /// From here on only the next key counts. What was sealed before under the former one is sealed anew: no counter has
+    /// been used under this one.
+    pub(crate) fn turn_to_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            let (store, boot) = self.epochs.of;
+            self.epochs = Epochs::of(&next, self.number, store, boot);
+            self.key = next;
+        }
+    }
+
+    /// The keys that count: the usual one and the next.
+    pub(crate) fn keys(&self) -> (&NodeKey, Option<&NodeKey>) {
+        (&self.key, self.next.as_ref())
+    }
+
+    /// A token for the orders that follow a hello: never the same twice.
     pub(crate) fn new_token(&mut self) -> u64 {
         self.token = self.epochs.boot.wrapping_add(self.said);
         self.token
@@ -92,10 +124,18 @@ impl Link {
 
     /// Seals a kept frame: the same bytes every time.
     pub(crate) fn repeat(&self, counter: u64, payload: &[u8]) -> Option<Wire> {
-        seal_payload(&self.header(self.epochs.store, counter), &self.epochs.store_key, payload).ok()
+        seal_payload(&self.header(self.epochs.of.0, counter), &self.epochs.store_key, payload).ok()
     }
 
     fn header(&self, epoch: u64, counter: u64) -> Header {
         Header { suite: SuiteId::default(), node: self.number, epoch, counter }
+    }
+}
+
+impl Epochs {
+    fn of(key: &NodeKey, number: u16, store: u64, boot_number: u32) -> Self {
+        let boot = key.boot_epoch(store, boot_number);
+        let link = |epoch| key.link(Direction::NodeToGateway, number, epoch);
+        Self { of: (store, boot_number), boot, boot_key: link(boot), store_key: link(store) }
     }
 }

@@ -1,8 +1,10 @@
 //! The node: inputs and polls in, turns out.
 
+mod told;
+
 use crate::{
-    Config, Locked, Millis, Sensing,
-    link::{Link, Told},
+    Config, Locked, Millis, NoUpdates, Sensing, Updates,
+    link::{self, Link},
     outbox::Outbox,
     sensing::{
         News,
@@ -12,21 +14,22 @@ use crate::{
         tamper::{self, Tamper},
         vibration::{Said, Vibration},
     },
-    store::Store,
 };
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 use quaywatch_schemas::frame::{
-    Channel, Deframer, WIRE_BYTES,
+    Channel, Deframer, Found, WIRE_BYTES,
     channel::CHANNELS,
     message::{
-        Data, FromGateway, FromNode, Hello, Missing, Poll, Refusal, Refused, ResetCause, SAMPLES, Sample, StoreState,
+        Data, FromGateway, FromNode, Hello, Missing, Poll, ResetCause, SAMPLES, Sample, SettingsState, StoreState,
         TurnEnd, Value,
     },
 };
 
 /// Data frames in one turn, whatever the gateway allows.
 const MOST_IN_TURN: usize = 4;
+/// While the gateway is away a word waits so long for others to share a frame with. A power cut takes those that wait.
+const WORD_WAITS_MS: Millis = 600_000;
 
 /// Bytes for the bus: a delimiter that ends noise, data frames, the end of the turn.
 pub type Turn = Vec<u8, { 1 + (MOST_IN_TURN + 1) * WIRE_BYTES }>;
@@ -68,19 +71,35 @@ impl From<f32> for Sensed {
 pub struct Misfit;
 
 /// A sensor node.
-pub struct Node<F> {
+pub struct Node<F, U = NoUpdates> {
+    /// What the firmware brings.
+    config: Config,
+    settings: SettingsState,
     heartbeat_ms: u32,
     slots: Vec<Slot, CHANNELS>,
-    keeper: Result<Outbox<F>, Locked>,
-    link: Link,
+    keeper: Keeper<F>,
+    /// None before it is enrolled.
+    link: Option<Link>,
     deframer: Deframer,
     reset: ResetCause,
+    entropy: u64,
+    updates: U,
+    told: told::Told,
+    present: bool,
     /// Words that wait for a frame: at most one frame's.
     pending: Vec<(Channel, Millis, Value), SAMPLES>,
     next_heartbeat: Millis,
     polled: Option<Millis>,
     /// The last frame that said the tamper latch is set, and when.
     tamper_said: Option<(u64, Millis)>,
+}
+
+/// Where frames are kept.
+#[expect(clippy::large_enum_variant, reason = "a node has no heap to box into")]
+enum Keeper<F> {
+    Open(Outbox<F>),
+    /// Why not, and the flash, for who enrols the node again.
+    Locked(Locked, Option<F>),
 }
 
 /// One channel.
@@ -99,42 +118,36 @@ enum Detector {
 }
 
 impl<F: NorFlash> Node<F> {
-    /// Starts: reads flash, takes the tamper latch from it, begins to sense. A node whose flash does not read still
-    /// answers, and says that it is locked.
+    /// Starts a node whose firmware cannot be replaced over the link.
     pub fn boot(config: Config, flash: F, boot: Boot) -> Self {
-        let Boot { reset, entropy, now } = boot;
-        let keeper = Store::open(flash, entropy).map(Outbox::new);
-        let (store_epoch, boot_epoch) = match &keeper {
-            Ok(outbox) => {
-                (outbox.store().epoch(), config.key.boot_epoch(outbox.store().epoch(), outbox.store().boot()))
-            }
-            // Nothing is known of earlier boots: only randomness keeps this one apart from them.
-            Err(_) => (0, config.key.boot_epoch(entropy, 0)),
-        };
-        let latched = keeper.as_ref().is_ok_and(|outbox| outbox.store().latched());
-        let slots = config.channels.iter().map(|(channel, sensing)| Slot {
-            channel: *channel,
-            detector: match *sensing {
-                Sensing::Contact(settings) => Detector::Contact(Contact::new(settings)),
-                Sensing::Motion(settings) => Detector::Motion(Motion::new(settings, now)),
-                Sensing::Tamper => Detector::Tamper(Tamper::new(latched)),
-                Sensing::Vibration(settings) => Detector::Vibration(Vibration::new(settings, now)),
-                Sensing::Measure(settings) => Detector::Measure(Measure::new(settings, now)),
-                Sensing::Health => Detector::Health,
-            },
-        });
-        Self {
+        Self::boot_with(config, flash, boot, NoUpdates)
+    }
+}
+
+impl<F: NorFlash, U: Updates> Node<F, U> {
+    /// Starts: reads flash, takes the tamper latch from it, begins to sense. A node whose flash does not read still
+    /// answers, and says that it is locked; one that was never enrolled answers only who holds its presence input.
+    pub fn boot_with(config: Config, flash: F, boot: Boot, updates: U) -> Self {
+        let mut node = Self {
+            settings: SettingsState::Factory,
             heartbeat_ms: config.heartbeat_ms,
-            slots: slots.collect(),
-            keeper,
-            link: Link::new(config.number, config.key, store_epoch, boot_epoch),
+            slots: Vec::new(),
+            keeper: Keeper::Locked(Locked::NotEnrolled, Some(flash)),
+            link: None,
             deframer: Deframer::default(),
-            reset,
+            reset: boot.reset,
+            entropy: boot.entropy,
+            updates,
+            told: told::Told::default(),
+            present: false,
             pending: Vec::new(),
-            next_heartbeat: now.saturating_add(u64::from(config.heartbeat_ms)),
+            next_heartbeat: boot.now,
             polled: None,
             tamper_said: None,
-        }
+            config,
+        };
+        node.begin(boot.now);
+        node
     }
 
     /// A raw input is so now. Contacts and detectors are read often enough for their debounce time; measured values at
@@ -181,19 +194,27 @@ impl<F: NorFlash> Node<F> {
             }
             self.next_heartbeat = now.saturating_add(u64::from(self.heartbeat_ms));
         }
-        if let Ok(outbox) = &mut self.keeper {
+        if self.pending.first().is_some_and(|(_, at, _)| now.saturating_sub(*at) > WORD_WAITS_MS) {
+            self.flush(now, false, false);
+        }
+        if let Keeper::Open(outbox) = &mut self.keeper {
             outbox.tick(now);
         }
+        self.tick_told(now);
     }
 
-    /// Bytes came over the bus. What is to be sent back, if it is this node's turn.
+    /// Bytes came over the bus or a console. What is to be sent back, if it is this node's turn.
     pub fn receive(&mut self, bytes: &[u8], now: Millis) -> Option<Turn> {
         let mut turn = None;
         for byte in bytes {
-            if let Some(Ok(sealed)) = self.deframer.push(*byte)
-                && let Some(told) = self.link.read(sealed)
-            {
-                turn = Some(self.answer(told, now));
+            match self.deframer.find(*byte) {
+                Some(Ok(Found::Sealed(sealed))) => {
+                    if let Some(told) = self.link.as_mut().and_then(|link| link.read(sealed)) {
+                        turn = Some(self.answer(told, now));
+                    }
+                }
+                Some(Ok(Found::Clear(clear))) => turn = self.converse(&clear, now).or(turn),
+                Some(Err(_)) | None => {}
             }
         }
         turn
@@ -207,21 +228,28 @@ impl<F: NorFlash> Node<F> {
             self.slots.iter().filter_map(|slot| Some((slot.channel, now, self.value(slot)?))).collect();
         let _ = self.pending.extend_from_slice(&words[..words.len().min(room)]);
         let counter = self.flush(now, true, true)?;
-        let payload = self.keeper.as_mut().ok()?.payload(counter)?;
+        let Keeper::Open(outbox) = &mut self.keeper else { return None };
+        let payload = outbox.payload(counter)?;
         let mut turn = Turn::new();
         turn.push(0).ok()?;
-        turn.extend_from_slice(&self.link.repeat(counter, &payload)?).ok()?;
+        turn.extend_from_slice(&self.link.as_ref()?.repeat(counter, &payload)?).ok()?;
         Some(turn)
     }
 
     /// Why the node says nothing, if it does: shown by its lamp.
     pub fn locked(&self) -> Option<Locked> {
-        self.keeper.as_ref().err().copied()
+        match &self.keeper {
+            Keeper::Open(_) => None,
+            Keeper::Locked(why, _) => Some(*why),
+        }
     }
 
     /// Frames that the gateway has not acknowledged.
     pub fn waiting(&mut self) -> usize {
-        self.keeper.as_mut().map_or(0, |outbox| outbox.len())
+        match &mut self.keeper {
+            Keeper::Open(outbox) => outbox.len(),
+            Keeper::Locked(..) => 0,
+        }
     }
 
     /// Whether the tamper latch is set.
@@ -229,20 +257,24 @@ impl<F: NorFlash> Node<F> {
         self.slots.iter().any(|slot| matches!(&slot.detector, Detector::Tamper(tamper) if tamper.is_latched()))
     }
 
-    /// Gives the flash back, as a power cut or a reset does; `None` if the node is locked.
-    pub fn power_off(self) -> Option<F> {
-        self.keeper.ok().map(Outbox::release)
+    /// Gives the flash back, as a power cut or a reset does; `None` if it failed.
+    pub fn power_off(mut self) -> Option<F> {
+        self.take_flash()
     }
 
-    fn answer(&mut self, told: Told, now: Millis) -> Turn {
+    fn answer(&mut self, told: link::Told, now: Millis) -> Turn {
         let mut turn = Turn::new();
         // A turn holds what is put into it here.
         let _ = turn.push(0);
         let end = match told.message {
             FromGateway::Challenge => {
+                if told.by_next {
+                    self.turn_to_next_key();
+                }
+                self.updates.heard();
                 // The session is new or the gateway lost track: whatever was sent may not have come.
                 let store = match &mut self.keeper {
-                    Ok(outbox) => {
+                    Keeper::Open(outbox) => {
                         outbox.again_all();
                         StoreState::Open {
                             epoch: outbox.store().epoch(),
@@ -250,11 +282,19 @@ impl<F: NorFlash> Node<F> {
                             next: outbox.store().next(),
                         }
                     }
-                    Err(_) => StoreState::Locked,
+                    Keeper::Locked(..) => StoreState::Locked,
                 };
-                let token = self.link.new_token();
-                let boot = self.keeper.as_ref().map_or(0, |outbox| outbox.store().boot());
-                FromNode::Hello(Hello { session: told.session, token, boot, now_ms: now, reset: self.reset, store })
+                FromNode::Hello(Hello {
+                    session: told.session,
+                    answers: told.counter,
+                    token: self.link.as_mut().map_or(0, Link::new_token),
+                    boot: self.boots(),
+                    now_ms: now,
+                    reset: self.reset,
+                    store,
+                    runs: self.config.plate.runs,
+                    settings: self.settings,
+                })
             }
             FromGateway::Poll(poll) => {
                 self.polled = Some(now);
@@ -265,23 +305,24 @@ impl<F: NorFlash> Node<F> {
                 self.flush(now, false, false);
                 FromNode::TurnEnd(self.send(&poll, told.counter, now, &mut turn))
             }
-            FromGateway::Command(command) => self.refuse(told.counter, command.token),
-            FromGateway::Transfer(transfer) => self.refuse(told.counter, transfer.token),
+            FromGateway::Order(order) => FromNode::Answer(self.obey(told.session, told.counter, order, now)),
         };
-        if let Some(wire) = self.link.say(&end) {
+        if let Some(wire) = self.link.as_mut().and_then(|link| link.say(&end)) {
             let _ = turn.extend_from_slice(&wire);
         }
         turn
     }
 
-    fn refuse(&self, answers: u64, token: u64) -> FromNode {
-        let why = if token == self.link.token() { Refusal::Unsupported } else { Refusal::Stale };
-        FromNode::Refused(Refused { answers, why })
+    fn boots(&self) -> u32 {
+        match &self.keeper {
+            Keeper::Open(outbox) => outbox.store().boot(),
+            Keeper::Locked(..) => 0,
+        }
     }
 
     /// Takes in what the gateway has and what it lacks.
     fn settle(&mut self, poll: &Poll, now: Millis) {
-        let Ok(outbox) = &mut self.keeper else { return };
+        let Keeper::Open(outbox) = &mut self.keeper else { return };
         if !poll.heard {
             outbox.again_last_turn();
         }
@@ -312,12 +353,12 @@ impl<F: NorFlash> Node<F> {
 
     fn send(&mut self, poll: &Poll, answers: u64, now: Millis, turn: &mut Turn) -> TurnEnd {
         let allowed = usize::from(poll.frames).min(MOST_IN_TURN);
-        let Ok(outbox) = &mut self.keeper else {
+        let Keeper::Open(outbox) = &mut self.keeper else {
             return TurnEnd { answers, now_ms: now, oldest: 0, next: 0, more: false };
         };
         for _ in 0..allowed {
             let Some((counter, payload)) = outbox.next(now, allowed) else { break };
-            if let Some(wire) = self.link.repeat(counter, &payload) {
+            if let Some(wire) = self.link.as_ref().and_then(|link| link.repeat(counter, &payload)) {
                 let _ = turn.extend_from_slice(&wire);
             }
         }
@@ -342,7 +383,7 @@ impl<F: NorFlash> Node<F> {
         let Some(news) = news else { return };
         if channel == Channel::Tamper
             && news.alarm
-            && let Ok(outbox) = &mut self.keeper
+            && let Keeper::Open(outbox) = &mut self.keeper
         {
             let _ = outbox.store_mut().set_latch(true);
         }
@@ -377,7 +418,7 @@ impl<F: NorFlash> Node<F> {
             Detector::Vibration(vibration) => vibration.energy(),
             Detector::Measure(measure) => measure.value(),
             Detector::Health => {
-                let boots = self.keeper.as_ref().map_or(0, |outbox| outbox.store().boot());
+                let boots = self.boots();
                 let supply = self.slots.iter().find(|other| other.channel == Channel::Supply);
                 let supply_mv = supply.and_then(|supply| match self.value(supply) {
                     Some(Value::Measure(volts)) => Some(libm::roundf(volts * 1000.0).clamp(0.0, 65_535.0) as u16),
@@ -397,7 +438,7 @@ impl<F: NorFlash> Node<F> {
 
     /// Makes a frame of what waits; says its counter. What could not be kept earlier is told of with it.
     fn flush(&mut self, now: Millis, alarm: bool, last_words: bool) -> Option<u64> {
-        let Ok(outbox) = &mut self.keeper else {
+        let Keeper::Open(outbox) = &mut self.keeper else {
             self.pending.clear();
             return None;
         };
@@ -430,7 +471,8 @@ impl<F: NorFlash> Node<F> {
             }
             Err(why) => {
                 // No counter can be reserved: nothing may be sealed any more.
-                self.keeper = Err(Locked::Fails(why));
+                let flash = self.take_flash();
+                self.keeper = Keeper::Locked(Locked::Fails(why), flash);
                 None
             }
         }
@@ -442,5 +484,23 @@ impl<F: NorFlash> Node<F> {
     }
 }
 
+/// The channels of a node, as its settings say.
+fn slots(config: &Config, latched: bool, now: Millis) -> Vec<Slot, CHANNELS> {
+    let slot = |(channel, sensing): &(Channel, Sensing)| Slot {
+        channel: *channel,
+        detector: match *sensing {
+            Sensing::Contact(settings) => Detector::Contact(Contact::new(settings)),
+            Sensing::Motion(settings) => Detector::Motion(Motion::new(settings, now)),
+            Sensing::Tamper => Detector::Tamper(Tamper::new(latched)),
+            Sensing::Vibration(settings) => Detector::Vibration(Vibration::new(settings, now)),
+            Sensing::Measure(settings) => Detector::Measure(Measure::new(settings, now)),
+            Sensing::Health => Detector::Health,
+        },
+    };
+    config.channels.iter().map(slot).collect()
+}
+
+#[cfg(test)]
+mod proof;
 #[cfg(test)]
 mod tests;

@@ -81,6 +81,13 @@ impl<F: NorFlash> Outbox<F> {
         }
     }
 
+    /// Puts everything into flash: RAM will be lost.
+    pub(crate) fn into_flash(&mut self) {
+        while !self.ram.is_empty() {
+            self.spill_oldest();
+        }
+    }
+
     /// The oldest counter that is kept, or the next one.
     pub(crate) fn oldest(&mut self) -> u64 {
         let flash = self.store.kept().first().map(|kept| kept.counter);

@@ -21,7 +21,7 @@ pub struct News {
 }
 
 /// A limit that does not flicker: on above `on`, off below `off`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Hysteresis {
     /// At or above it is on.
     pub on: f32,

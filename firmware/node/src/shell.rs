@@ -1,7 +1,7 @@
 //! The async shell: a node, its inputs and its line, with embassy's clock. The only part of the node that waits.
 
-use crate::{Channel, Millis, Node, Sensed};
-use embassy_time::{Duration, Instant, with_timeout};
+use crate::{Channel, Millis, Node, Sensed, Updates};
+use embassy_time::{Duration, Instant, Timer, with_timeout};
 use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::NorFlash;
 
@@ -13,6 +13,12 @@ pub trait Board {
     /// Whether the supply is failing: brown-out detection has tripped.
     fn supply_fails(&mut self) -> bool;
 
+    /// How long the line is left alone before it is answered: who spoke lets go of an RS-485 pair within a character after
+    /// its last bit, 1.1 ms at 9600 baud. A line with a pair for each direction needs none.
+    fn turnaround(&self) -> Duration {
+        Duration::from_millis(2)
+    }
+
     /// Sampling and link went round once: for the board's [supervisor](crate::supervisor), which decides about the
     /// watchdog together with the board's other tasks.
     fn went_round(&mut self, now: Millis);
@@ -23,8 +29,8 @@ const ROUND: Duration = Duration::from_millis(10);
 
 /// Runs a node until its line breaks; says how. Reading the line must not lose bytes when it is given up for a round, which
 /// holds for embassy's buffered serial ports. A node speaks last words once per failing supply.
-pub async fn run<F: NorFlash, L: Read + Write>(
-    node: &mut Node<F>,
+pub async fn run<F: NorFlash, U: Updates, L: Read + Write>(
+    node: &mut Node<F, U>,
     line: &mut L,
     board: &mut impl Board,
 ) -> Result<(), L::Error> {
@@ -50,6 +56,7 @@ pub async fn run<F: NorFlash, L: Read + Write>(
                 return Ok(());
             }
             if let Some(turn) = node.receive(&buffer[..length], Instant::now().as_millis()) {
+                Timer::after(board.turnaround()).await;
                 line.write_all(&turn).await?;
             }
         }
@@ -157,7 +164,7 @@ mod tests {
     fn a_board_on_a_line_is_read_debounced_polled_and_says_its_last_words() {
         let key = NodeKey::new([3; 32]);
         let boot = Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 };
-        let mut node = Node::boot(Config::new(4, key.clone()).with(Channel::Door), EmulatedFlash::in_memory(3), boot);
+        let mut node = Node::boot(Config::new(4, key.clone()).with(Channel::Door), EmulatedFlash::in_memory(5), boot);
         let say = |counter, message: &FromGateway| {
             let header = Header { suite: SuiteId::default(), node: 4, epoch: 9, counter };
             Some(seal(&header, &key.link(Direction::GatewayToNode, 4, 9), message).unwrap().to_vec())

@@ -27,6 +27,11 @@ impl NodeKey {
         Self(key)
     }
 
+    /// Its bytes, for who keeps them.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// The key that frames of this direction, node and epoch are sealed with.
     pub fn link(&self, direction: Direction, node: u16, epoch: u64) -> LinkKey {
         let context = match direction {

@@ -467,7 +467,7 @@ fn node(
         number.as_ref().filter(|number| !around.nodes_declared.contains(&number.get_ref().to_string()))
     {
         let what = format!("there is no node {}", number.get_ref());
-        findings.add(number.span(), what, format!("add [nodes.{}] with its key", number.get_ref()));
+        findings.add(number.span(), what, format!("add [nodes.{}]", number.get_ref()));
     }
     let channel = channel.and_then(|channel| match Channel::parse(&channel.get_ref().0) {
         Ok(known) => Some(known),

@@ -5,7 +5,7 @@ use crate::Millis;
 use quaywatch_schemas::frame::message::Value;
 
 /// How a contact is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// How long a new state must last. Mechanical contacts bounce for up to 20 ms.
     pub debounce_ms: u32,
@@ -14,7 +14,7 @@ pub struct Settings {
 }
 
 /// Which changes of a contact are alarms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Alarm {
     /// None: it is traffic.
     Never,

@@ -5,7 +5,7 @@ use crate::Millis;
 use quaywatch_schemas::frame::message::{Missing, Value};
 
 /// How a value is reported.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// It is said again once it moved this much.
     pub deadband: f32,

@@ -5,7 +5,7 @@ use crate::Millis;
 use quaywatch_schemas::frame::message::{Missing, Value};
 
 /// How a detector is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// How long after boot its output means nothing. Data sheets of the common modules say 30 to 60 s.
     pub warm_up_ms: u32,

@@ -8,7 +8,7 @@ use crate::Millis;
 use quaywatch_schemas::frame::message::Value;
 
 /// How vibration is judged.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
     /// Over how long energy is taken.
     pub window_ms: u32,
