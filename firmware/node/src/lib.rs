@@ -41,7 +41,10 @@ mod updates;
 
 pub use config::{BadSettings, Config, Plate, Sensing};
 pub use node::{Boot, Misfit, Node, Sensed, Turn};
-pub use quaywatch_schemas::frame::{Channel, NodeKey, message::ResetCause};
+pub use quaywatch_schemas::frame::{
+    Channel, NodeKey,
+    message::{Firmware, ResetCause},
+};
 pub use store::Locked;
 pub use updates::{NoUpdates, Updates};
 
