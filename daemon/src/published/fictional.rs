@@ -202,7 +202,7 @@ pub fn tailgating() -> Situation {
     }
 }
 
-fn evidence(sensor: &str, position: u64, said: &str, weight: f64, domain: &str) -> Evidence {
+fn evidence(sensor: &str, position: u64, said: &'static str, weight: f64, domain: &str) -> Evidence {
     Evidence {
         sensor: name(sensor),
         positions: vec![Position(position)],
