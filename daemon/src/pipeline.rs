@@ -13,19 +13,20 @@
 
 mod bounds;
 mod learning;
+mod rebuild;
 
 pub use learning::Learned;
 
 use crate::{
     guards::CEL,
     health::{Board, Condition},
-    ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, WriterControl},
+    ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, StateError, WriterControl},
 };
 use bounds::Bounds;
 use quaywatch_fusion::{Engine, Learner};
 use quaywatch_schemas::{
-    Control, GatewayTime, LineId, Policy, Position, RecipientId, Record, Site, Situation, Stamp, Stamped, WallTime,
-    ZoneId,
+    Control, GatewayTime, LineId, Model, Policy, Position, RecipientId, Record, Site, Situation, Stamp, Stamped,
+    WallTime, ZoneId,
     policy::Recipient,
     record::DeadLetter,
     sealed::KeyId,
@@ -34,6 +35,7 @@ use quaywatch_schemas::{
     time::ClockQuality,
 };
 use quaywatch_sharing::{Context, Decision, Told, decide, envelope};
+use rebuild::Rebuild;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -91,9 +93,12 @@ pub struct PipelineError(String);
 pub struct Pipeline {
     parts: Parts,
     engine: Engine,
-    kept: Kept,
-    /// Outputs of this engine up to which nothing is disseminated: they belong to an earlier run of it.
-    rebuild_until: Position,
+    in_force: InForce,
+    unkept_in_force: bool,
+    /// Added to the engine's own count of outputs, which starts over when an engine is rebuilt from the log.
+    outputs_before: u64,
+    /// Until an engine that is rebuilt is where an earlier run was.
+    rebuild: Option<Rebuild>,
     /// Conclusions up to here were disseminated by an earlier run whose count of them is lost.
     told_until: GatewayTime,
     told: BTreeMap<(RecipientId, SituationId), Told>,
@@ -115,17 +120,45 @@ pub struct Pipeline {
 }
 
 /// The part of the checkpoint that is ours, beside the engine's snapshot.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Kept {
     engine: Vec<u8>,
-    policy: Policy,
+    outputs_before: u64,
+}
+
+/// What control records have put in force. Kept with the checkpoint, as seldom as it changes: the records themselves go
+/// when the log forgets its beginning.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct InForce {
+    site: Option<Site>,
     site_digest: [u8; 32],
+    policy: Policy,
     policy_digest: [u8; 32],
     security_level: u8,
-    /// Added to the engine's own count of outputs, which starts over when an engine is rebuilt from the log.
-    outputs_before: u64,
-    /// Who put the rates in force that hold, and when.
+    adopted: Model,
+    /// Who put the rates in force, and when.
     adopted_by: Option<(String, WallTime)>,
+}
+
+impl Default for InForce {
+    fn default() -> Self {
+        Self {
+            site: None,
+            site_digest: [0; 32],
+            policy: Policy::default(),
+            policy_digest: [0; 32],
+            security_level: 1,
+            adopted: Model::default(),
+            adopted_by: None,
+        }
+    }
+}
+
+impl InForce {
+    /// As the store has it; `None` for a new store, or one that another version wrote.
+    fn read(state: &State) -> Result<Option<Self>, StateError> {
+        Ok(state.in_force()?.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+    }
 }
 
 /// Why a product is made.
@@ -135,6 +168,8 @@ enum Cause {
     Output(u64),
     /// A new policy withdrew an earlier product of the same situation.
     Policy,
+    /// An engine was rebuilt, and this is what became of what was open.
+    Rebuild,
 }
 
 /// Records taken before the outbox is synced once for all of them.
@@ -156,32 +191,29 @@ impl Pipeline {
         let checkpoint = parts.state.checkpoint().map_err(cannot)?;
         let told = parts.state.told().map_err(cannot)?;
         let mut learner = learning::Stored::read(&parts.state).map_err(cannot)?.learner;
+        let in_force = InForce::read(&parts.state).map_err(cannot)?;
         let mut told_until = GatewayTime(0);
-        let (engine, kept, replay_after, rebuild_until) = match checkpoint {
+        let (engine, outputs_before, replay_after, rebuild) = match &checkpoint {
             // A new store, or one whose state was lost: what made products before must not make them again, and what comes
             // must count on from there.
             None => {
                 told_until = parts.outbox.latest_concluded();
                 learner = Learner::default();
-                let kept = Kept { security_level: 1, outputs_before: parts.outbox.last_output(), ..Kept::default() };
-                (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), Position(0))
+                (new_engine(&parts), parts.outbox.last_output(), Position(0), None)
             }
-            Some(checkpoint) => {
-                let mut kept: Kept = postcard::from_bytes(&checkpoint.engine).map_err(cannot)?;
-                match Engine::restore(parts.situation_key, &kept.engine).map(|engine| engine.with_guards(&CEL)) {
-                    Ok(engine) => (engine, kept, checkpoint.position, Position(0)),
-                    Err(refused) => {
-                        tracing::warn!(%refused, "the engine's snapshot cannot be used; rebuilding it from the log");
-                        kept.outputs_before = checkpoint.outputs.max(parts.outbox.last_output());
-                        told_until = parts.outbox.latest_concluded();
-                        kept.policy = Policy::default();
-                        kept.adopted_by = None;
-                        learner = Learner::default();
-                        (Engine::new(parts.situation_key).with_guards(&CEL), kept, Position(0), checkpoint.position)
-                    }
+            Some(checkpoint) => match restored(&parts, checkpoint, in_force.is_some()) {
+                Ok((engine, outputs_before)) => (engine, outputs_before, checkpoint.position, None),
+                Err(why) => {
+                    tracing::warn!(why, "the engine's snapshot cannot be used; rebuilding it from the log");
+                    told_until = parts.outbox.latest_concluded();
+                    learner = Learner::default();
+                    let outputs_before = checkpoint.outputs.max(parts.outbox.last_output());
+                    let rebuild = Rebuild::until(checkpoint.position, in_force.clone());
+                    (new_engine(&parts), outputs_before, Position(0), Some(rebuild))
                 }
-            }
+            },
         };
+        let in_force = in_force.filter(|_| checkpoint.is_some()).unwrap_or_default();
         let told = told
             .into_iter()
             .filter_map(|(key, bytes)| postcard::from_bytes(&bytes).ok().map(|told| (key, told)))
@@ -190,8 +222,10 @@ impl Pipeline {
         let mut pipeline = Self {
             parts,
             engine,
-            kept,
-            rebuild_until,
+            in_force,
+            unkept_in_force: true,
+            outputs_before,
+            rebuild,
             told_until,
             told,
             entries: Vec::new(),
@@ -251,6 +285,7 @@ impl Pipeline {
             Next::Records(records) => records.into_iter().try_for_each(|record| self.take_record(record)),
             Next::Tick(now) => {
                 self.stamp = now;
+                self.go_on_rebuilding(&now, false)?;
                 let before = self.engine.outputs();
                 let situations = self.engine.advance(&now);
                 self.disseminate(before, situations, None);
@@ -262,6 +297,7 @@ impl Pipeline {
     fn take_record(&mut self, record: Stamped) -> Result<(), PipelineError> {
         self.stamp = record.stamp;
         self.unkept_records += 1;
+        self.go_on_rebuilding(&record.stamp, true)?;
         let before = self.engine.outputs();
         // What a new site file ends is told with the places and sensors of the old one.
         let applies_site = matches!(record.record, Record::Control(Control::SiteApplied { .. }));
@@ -280,13 +316,16 @@ impl Pipeline {
     fn take_control(&mut self, control: Control) -> Result<(), PipelineError> {
         match control {
             Control::SiteApplied { site, digest } => {
-                self.kept.site_digest = digest;
+                self.in_force.site_digest = digest;
                 let zones = site.zones.iter().map(|(id, zone)| (id.clone(), zone.name.clone())).collect();
                 self.learned = true;
                 self.changes.places = Some(Places { timezone: site.timezone.clone(), zones });
+                self.in_force.site = Some(*site);
+                self.unkept_in_force = true;
             }
-            Control::RatesAdopted { by, .. } => {
-                self.kept.adopted_by = Some((by, self.stamp.wall));
+            Control::RatesAdopted { by, model } => {
+                (self.in_force.adopted, self.in_force.adopted_by) = (*model, Some((by, self.stamp.wall)));
+                self.unkept_in_force = true;
                 self.learned = true;
                 self.keep_within(KEEP_SOON);
             }
@@ -295,13 +334,17 @@ impl Pipeline {
                 return Ok(());
             }
             Control::PolicyApplied { policy, digest } => {
-                let old = std::mem::replace(&mut self.kept.policy, *policy);
-                self.kept.policy_digest = digest;
-                if self.stamp.position > self.rebuild_until {
+                let old = std::mem::replace(&mut self.in_force.policy, *policy);
+                self.in_force.policy_digest = digest;
+                self.unkept_in_force = true;
+                if self.rebuild.is_none() {
                     self.review_queue(&old)?;
                 }
             }
-            Control::SecurityLevel { level, .. } => self.kept.security_level = level,
+            Control::SecurityLevel { level, .. } => {
+                self.in_force.security_level = level;
+                self.unkept_in_force = true;
+            }
             Control::Answer(answer) => {
                 self.learn_verdict(&answer).map_err(cannot)?;
                 self.changes.answers.push(answer);
@@ -321,18 +364,21 @@ impl Pipeline {
         self.keep_within(KEEP_SOON);
         for (situation, ordinal) in situations.into_iter().zip(outputs_before + 1..) {
             metrics::counter!("quaywatch_situations_total", "kind" => situation.kind.clone()).increment(1);
-            self.changes.evidence_of(&situation);
             self.learn(&situation);
-            let told_before = self.stamp.position <= self.rebuild_until || situation.concluded <= self.told_until;
-            if !told_before && situation.mode == Mode::Tell {
-                self.tell(&situation, Cause::Output(self.kept.outputs_before + ordinal), old_site);
+            if self.rebuild.is_some() {
+                self.note_rebuilt(situation);
+                continue;
+            }
+            self.changes.evidence_of(&situation);
+            if situation.concluded > self.told_until && situation.mode == Mode::Tell {
+                self.tell(&situation, Cause::Output(self.outputs_before + ordinal), old_site);
             }
             self.changes.situations.push(situation);
         }
     }
 
     fn tell(&mut self, situation: &Situation, cause: Cause, old_site: Option<&Site>) {
-        let recipients: Vec<RecipientId> = self.kept.policy.recipients.keys().cloned().collect();
+        let recipients: Vec<RecipientId> = self.in_force.policy.recipients.keys().cloned().collect();
         for recipient in recipients {
             self.tell_one(&recipient, situation, cause, old_site);
         }
@@ -349,7 +395,7 @@ impl Pipeline {
         let late = self.stamp.gateway.since(situation.concluded) > LATE_AFTER;
         let key = (recipient.clone(), situation.id);
         let context = Context {
-            policy: &self.kept.policy,
+            policy: &self.in_force.policy,
             site,
             told: self.told.get(&key),
             others_told: &others,
@@ -375,9 +421,9 @@ impl Pipeline {
         // A replay after a crash decides the same again; what already has a number keeps it.
         let ordinal = match cause {
             Cause::Output(ordinal) => ordinal,
-            Cause::Policy => *output,
+            Cause::Policy | Cause::Rebuild => *output,
         };
-        if ordinal > *output || cause == Cause::Policy {
+        if ordinal > *output || matches!(cause, Cause::Policy | Cause::Rebuild) {
             *sequence += 1;
             *output = ordinal;
             let event = envelope(&release, (&source.0, &source.1, recipient), &outbox.epoch_hex(), *sequence);
@@ -410,11 +456,11 @@ impl Pipeline {
     /// A new policy is in force: nothing that an old one allowed leaves under it unless the new one allows the same.
     fn review_queue(&mut self, old: &Policy) -> Result<(), PipelineError> {
         self.put_out()?;
-        let shared_changed = old.default_marking != self.kept.policy.default_marking
-            || old.markings != self.kept.policy.markings
-            || old.groups != self.kept.policy.groups;
+        let shared_changed = old.default_marking != self.in_force.policy.default_marking
+            || old.markings != self.in_force.policy.markings
+            || old.groups != self.in_force.policy.groups;
         for (recipient, before) in &old.recipients {
-            let now = self.kept.policy.recipients.get(recipient);
+            let now = self.in_force.policy.recipients.get(recipient);
             if now.is_some_and(|now| same_view(before, now)) && !shared_changed {
                 continue;
             }
@@ -477,16 +523,18 @@ impl Pipeline {
 
     fn keep(&mut self) -> Result<(), PipelineError> {
         // While an engine is being rebuilt the old checkpoint stands: it is what the rebuild ends at.
-        if self.stamp.position >= self.rebuild_until && self.stamp.position.0 > 0 {
-            self.kept.engine = self.engine.snapshot();
+        if self.rebuild.is_none() && self.stamp.position.0 > 0 {
+            let kept = Kept { engine: self.engine.snapshot(), outputs_before: self.outputs_before };
             let mut changes = std::mem::take(&mut self.changes);
             changes.learned = std::mem::take(&mut self.unkept_learning).then(|| self.stored_learning());
+            if std::mem::take(&mut self.unkept_in_force) {
+                changes.in_force = Some(postcard::to_stdvec(&self.in_force).map_err(cannot)?);
+            }
             changes.checkpoint = Some(Checkpoint {
                 position: self.stamp.position,
-                engine: postcard::to_stdvec(&self.kept).map_err(cannot)?,
-                outputs: self.kept.outputs_before + self.engine.outputs(),
+                engine: postcard::to_stdvec(&kept).map_err(cannot)?,
+                outputs: self.outputs_before + self.engine.outputs(),
             });
-            self.kept.engine.clear();
             self.parts.state.apply(changes).map_err(cannot)?;
             self.parts.writer.applied(self.stamp.position);
         }
@@ -536,19 +584,34 @@ impl Pipeline {
         };
         self.parts.board.say("coverage", condition);
         let old = self.picture.borrow().clone();
-        let same_site = old.site.is_some() && old.site_digest == self.kept.site_digest;
-        let same_policy = old.policy.is_some() && old.policy_digest == self.kept.policy_digest;
+        let same_site = old.site.is_some() && old.site_digest == self.in_force.site_digest;
+        let same_policy = old.policy.is_some() && old.policy_digest == self.in_force.policy_digest;
         self.picture.send_replace(Picture {
             site: if same_site { old.site } else { self.engine.site().cloned().map(Arc::new) },
-            policy: if same_policy { old.policy } else { Some(Arc::new(self.kept.policy.clone())) },
-            site_digest: self.kept.site_digest,
-            policy_digest: self.kept.policy_digest,
+            policy: if same_policy { old.policy } else { Some(Arc::new(self.in_force.policy.clone())) },
+            site_digest: self.in_force.site_digest,
+            policy_digest: self.in_force.policy_digest,
             blind_zones: blind,
-            security_level: self.kept.security_level,
+            security_level: self.in_force.security_level,
             clock: self.stamp.quality,
             position: self.stamp.position,
         });
     }
+}
+
+/// Guards are in one language wherever an engine works on a log.
+fn new_engine(parts: &Parts) -> Engine {
+    Engine::new(parts.situation_key).with_guards(&CEL)
+}
+
+/// The engine of a checkpoint and the outputs before it, or why it cannot go on.
+fn restored(parts: &Parts, checkpoint: &Checkpoint, in_force_is_known: bool) -> Result<(Engine, u64), String> {
+    let kept: Kept = postcard::from_bytes(&checkpoint.engine).map_err(|why| why.to_string())?;
+    if !in_force_is_known {
+        return Err("it is not known what was in force".into());
+    }
+    let engine = Engine::restore(parts.situation_key, &kept.engine).map_err(|why| why.to_string())?;
+    Ok((engine.with_guards(&CEL), kept.outputs_before))
 }
 
 /// Whether two settings of a recipient lead to the same products. How they are confirmed does not matter.

@@ -3,6 +3,7 @@
 //! Everything listens on a free loopback port, keeps its files in a temporary folder and is gone when it is dropped.
 //! Nothing here sleeps for luck: [`eventually`] waits for a condition and fails with what it saw last.
 
+pub mod benchmark;
 pub mod gateway;
 pub mod modbus;
 pub mod mosquitto;

@@ -2,7 +2,7 @@
 //!
 //! | table | key | value | lifetime |
 //! |---|---|---|---|
-//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`: sealed, as the pipeline writes it | replaced |
+//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`, `in_force`: sealed, as the pipeline writes them | replaced |
 //! | `situations` | situation id | sealed latest revision | the newest [`MOST_SITUATIONS`] |
 //! | `surest` | situation id | sealed revision that was surest, where that is not the latest | with its situation |
 //! | `situations_by_age` | (log position of the checkpoint it was first kept with, id) | – | with its situation |
@@ -116,6 +116,8 @@ pub struct Changes {
     pub products: Vec<(RecipientId, String, SituationId)>,
     /// What was learned, as the pipeline writes it.
     pub learned: Option<Vec<u8>>,
+    /// What is in force, as the pipeline writes it, if that has changed.
+    pub in_force: Option<Vec<u8>>,
     /// Names of the site file in force, if a new one took effect.
     pub places: Option<Places>,
     /// Sealing keys that were destroyed, and when.
@@ -227,10 +229,12 @@ impl State {
 
     /// What was learned, as the pipeline wrote it.
     pub fn learned(&self) -> Result<Option<Vec<u8>>, StateError> {
-        self.read(|transaction| {
-            let sealed = transaction.open_table(META)?.get("learned")?.map(|value| value.value().to_vec());
-            Ok(sealed.and_then(|sealed| self.keys.open_blob(&sealed)))
-        })
+        self.sealed_meta("learned")
+    }
+
+    /// What is in force, as the pipeline wrote it.
+    pub fn in_force(&self) -> Result<Option<Vec<u8>>, StateError> {
+        self.sealed_meta("in_force")
     }
 
     /// The key that the situations of this store are named with.
@@ -295,8 +299,10 @@ impl State {
             if let Some(checkpoint) = &changes.checkpoint {
                 transaction.open_table(META)?.insert("checkpoint", self.sealed(checkpoint).as_slice())?;
             }
-            if let Some(learned) = &changes.learned {
-                transaction.open_table(META)?.insert("learned", self.keys.seal_blob(learned).as_slice())?;
+            for (name, bytes) in [("learned", &changes.learned), ("in_force", &changes.in_force)] {
+                if let Some(bytes) = bytes {
+                    transaction.open_table(META)?.insert(name, self.keys.seal_blob(bytes).as_slice())?;
+                }
             }
             if let Some(places) = &changes.places {
                 let bytes = postcard::to_stdvec(places).expect("names always serialise");
@@ -387,6 +393,13 @@ impl State {
             surest.remove(&now.id.0)?;
         }
         Ok(())
+    }
+
+    fn sealed_meta(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        self.read(|transaction| {
+            let sealed = transaction.open_table(META)?.get(name)?.map(|value| value.value().to_vec());
+            Ok(sealed.and_then(|sealed| self.keys.open_blob(&sealed)))
+        })
     }
 
     fn read<T>(&self, read: impl FnOnce(&redb::ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StateError> {

@@ -4,10 +4,9 @@
 //! of it is derived from the log: a rebuilt engine learns the same again, except from answers to products of a store that was
 //! lost, which are counted.
 
-use super::Pipeline;
+use super::{InForce, Pipeline};
 use crate::ledger::{Kept, State, StateError};
 use quaywatch_fusion::{
-    Engine,
     learning::{Learner, Proposal},
     model_id,
 };
@@ -32,15 +31,13 @@ pub struct Learned {
 impl Learned {
     /// What is in a store: for those who ask while no gateway runs on it.
     pub fn of(state: &State) -> Result<Option<Self>, StateError> {
-        let Some(checkpoint) = state.checkpoint()? else { return Ok(None) };
-        let Ok(kept) = postcard::from_bytes::<super::Kept>(&checkpoint.engine) else { return Ok(None) };
-        let Ok(engine) = Engine::restore(state.situation_key(), &kept.engine) else { return Ok(None) };
+        let Some(in_force) = InForce::read(state)? else { return Ok(None) };
         let stored = Stored::read(state)?;
-        Ok(engine.site().map(|site| Self {
+        Ok(in_force.site.map(|site| Self {
             learner: stored.learner,
-            site: site.clone(),
-            adopted: engine.adopted().clone(),
-            adopted_by: kept.adopted_by,
+            site,
+            adopted: in_force.adopted,
+            adopted_by: in_force.adopted_by,
             now: stored.at,
         }))
     }
@@ -129,7 +126,7 @@ impl Pipeline {
             learner: self.learner.clone(),
             site: site.clone(),
             adopted: self.engine.adopted().clone(),
-            adopted_by: self.kept.adopted_by.clone(),
+            adopted_by: self.in_force.adopted_by.clone(),
             now: self.stamp.gateway,
         })));
         self.learned = false;

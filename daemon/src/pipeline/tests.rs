@@ -2,6 +2,8 @@
 //!
 //! The pipeline is driven by hand, so that a crash is at an exact place: what was done is on disk, the rest is dropped.
 
+mod rebuilt;
+
 use super::*;
 use crate::ledger::{self, Options, Started};
 use quaywatch_drivers::intake::Intake;

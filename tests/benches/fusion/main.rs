@@ -33,6 +33,7 @@ fn main() {
     with_sensors();
     with_rules();
     with_patterns();
+    with_partial_matches();
     with_references();
     with_things();
     with_time();
@@ -98,6 +99,24 @@ fn with_patterns() {
         let mut bench = Bench::of(site, BOOKED);
         let cost = bench.run(|log| traffic::vehicles(log, BUSY, CYCLES, BOOKED));
         println!("{patterns:<12} {cost}  {} situations", bench.situations);
+    }
+}
+
+/// The same traffic with one pattern in each lane that waits for ever more ends that never come.
+fn with_partial_matches() {
+    println!("\nwith partial matches: the same traffic in {BUSY} lanes, one pattern in each of them");
+    println!("{:<12} {:>9} {:>9} {:>12} {:>12}", "waiting", "records", "ns each", "allocations", "bytes each");
+    for partial in [1, 4, 16, 64] {
+        let mut site = site::site(Size { lanes: BUSY, quays: 0 }, few_rules());
+        site.patterns = site::unfinished(partial, BUSY, &site);
+        let mut bench = Bench::of(site, BOOKED);
+        bench.run(|log| traffic::vehicles(log, BUSY, CYCLES, BOOKED));
+        let cost = bench.run(|log| traffic::vehicles(log, BUSY, CYCLES, BOOKED));
+        let states = bench.engine.patterns();
+        let dropped: u64 = states.iter().map(|state| state.dropped.into()).sum();
+        let stopped = states.iter().filter(|state| state.stopped).count();
+        println!("{partial:<12} {cost}  {dropped} let go, {stopped} patterns stopped");
+        snapshot(&bench.engine);
     }
 }
 

@@ -99,6 +99,20 @@ pub fn patterns(count: usize, busy: usize, site: &Site) -> BTreeMap<PatternId, P
     quaywatch::config::read_patterns("bench", &text, site).unwrap_or_else(|why| panic!("{why}"))
 }
 
+/// A pattern in every busy lane whose end never comes, so that it waits for as many as it may.
+pub fn unfinished(partial: u16, busy: usize, site: &Site) -> BTreeMap<PatternId, Pattern> {
+    let text: String = (0..busy)
+        .map(|lane| {
+            format!(
+                "[patterns.p{lane}]\nzones = [\"lane-{lane}\"]\nwithin = \"12 h\"\nskip = \"to_next\"\n\
+                 max_partial = {partial}\nseq = [{{ role = \"loop.exit\" }}, {{ role = \"barrier.open\", lasts = \"6 h\" }}]\n\
+                 emit = {{ headline = \"it stands open\", assessment = \"It never does.\" }}\n"
+            )
+        })
+        .collect();
+    quaywatch::config::read_patterns("bench", &text, site).unwrap_or_else(|why| panic!("{why}"))
+}
+
 /// The rules every site runs, and no others.
 pub fn few_rules() -> Rules {
     Rules { passage: everywhere(), sensor_silent: everywhere(), node_tamper: everywhere(), ..Rules::default() }

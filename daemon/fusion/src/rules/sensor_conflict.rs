@@ -49,12 +49,35 @@ pub(super) const KIND: Kind = Kind {
 pub(crate) struct SensorConflict {
     /// Sensors are as many as the site file has; of vessels the one heard longest ago goes.
     doubts: BTreeMap<Who, Doubt>,
+    /// The last vehicle, which is not judged yet, and the one that drove ahead of it.
+    vehicle: Option<Vehicle>,
+    ahead: Option<Vehicle>,
     /// Crossings, and whether the arm's switch said down; oldest first. At the bound the oldest goes.
     crossings: VecDeque<(WallTime, bool)>,
     /// When the arm came down.
     closed: Option<WallTime>,
     /// What scanners see in the zone, by its track's name: bounded with the tracks.
     seen: BTreeMap<u64, ((f64, f64), GatewayTime)>,
+}
+
+/// What cameras read of a vehicle.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Vehicle {
+    crossed: WallTime,
+    own: Vec<OwnRead>,
+    reads: Vec<(SensorId, String)>,
+}
+
+/// What one camera read of it, and whether that is what the others make of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct OwnRead {
+    camera: SensorId,
+    texts: Vec<String>,
+    agrees: bool,
+    /// Probability that the others are right.
+    sure: f64,
+    position: Position,
+    by: BTreeSet<SensorId>,
 }
 
 /// Whose word it is.
@@ -162,22 +185,53 @@ impl Rule for SensorConflict {
     }
 }
 
-impl SensorConflict {
-    /// Each camera that read a vehicle, against what the others and the bookings make of it.
-    fn cameras(&mut self, passage: &Passage, here: &mut Here<'_>) {
+impl Vehicle {
+    fn of(passage: &Passage, here: &Here<'_>) -> Self {
         let cameras: BTreeSet<&SensorId> = passage.reads.iter().map(|read| &read.sensor).collect();
-        for camera in &cameras {
-            let (own, others): (Vec<_>, Vec<_>) = passage.reads.iter().partition(|read| read.sensor == **camera);
-            let others: Vec<_> = others.into_iter().cloned().collect();
-            let whose = identity::of_reads(&others, passage.entered(), here.statements, here.site, here.zone_id);
-            let (Some(whose), Some(read)) = (whose, own.first()) else { continue };
-            let agrees = own.iter().any(|read| {
-                plates::alike(&read.text, &whose.best) || read.others.iter().any(|text| plates::alike(text, &whose.best))
-            });
-            let by = others.iter().map(|read| &read.sensor).cloned().collect();
-            let step = evidence(agrees, CAMERA_ERRS, whose.probability);
-            self.note(Who::Camera((*camera).clone()), step, (read.position, passage.crossed), by, here);
+        let own = cameras.into_iter().filter_map(|camera| {
+            let (own, others): (Vec<_>, Vec<_>) = passage.reads.iter().cloned().partition(|read| read.sensor == *camera);
+            let whose = identity::of_reads(&others, passage.entered(), here.statements, here.site, here.zone_id)?;
+            let texts: Vec<String> =
+                own.iter().flat_map(|read| core::iter::once(&read.text).chain(&read.others)).cloned().collect();
+            Some(OwnRead {
+                camera: camera.clone(),
+                agrees: texts.iter().any(|text| plates::alike(text, &whose.best)),
+                texts,
+                sure: whose.probability,
+                position: own.first()?.position,
+                by: others.into_iter().map(|read| read.sensor).collect(),
+            })
+        });
+        Self {
+            crossed: passage.crossed,
+            own: own.collect(),
+            reads: passage.reads.iter().map(|read| (read.sensor.clone(), read.text.clone())).collect(),
         }
+    }
+}
+
+impl SensorConflict {
+    /// Each camera that read a vehicle, against what the others and the bookings make of it; once it is known who drove ahead
+    /// of it and behind it, because a read that is one of theirs was only given to the wrong vehicle.
+    fn cameras(&mut self, passage: &Passage, here: &mut Here<'_>) {
+        let behind = Vehicle::of(passage, here);
+        let ahead = self.ahead.take();
+        if let Some(vehicle) = self.vehicle.take() {
+            for read in &vehicle.own {
+                let mut beside = ahead.iter().chain([&behind]).flat_map(|beside| &beside.reads);
+                let theirs = |(sensor, text): &(SensorId, String)| {
+                    *sensor != read.camera && read.texts.iter().any(|own| plates::alike(own, text))
+                };
+                if !read.agrees && beside.any(theirs) {
+                    continue;
+                }
+                let step = evidence(read.agrees, CAMERA_ERRS, read.sure);
+                let (who, by) = (Who::Camera(read.camera.clone()), read.by.clone());
+                self.note(who, step, (read.position, vehicle.crossed), by, here);
+            }
+            self.ahead = Some(vehicle);
+        }
+        self.vehicle = Some(behind);
     }
 
     /// The switch of the arm, against a vehicle that others saw drive through.

@@ -21,8 +21,8 @@ fn secret(class: FieldClass) -> String {
 }
 
 /// A phrase with a value and a detail of every class in it.
-fn phrase(words: &str) -> Phrase {
-    CLASSES.iter().fold(Phrase::words(words), |phrase, class| {
+fn phrase(words: impl Into<String>) -> Phrase {
+    CLASSES.iter().fold(Phrase::words(words.into()), |phrase, class| {
         phrase
             .value(*class, Private::clear(format!("AB-{}-99", secret(*class))))
             .detail(*class, Phrase::words(format!("DetailFor{class:?}")))
@@ -54,8 +54,8 @@ fn canary(varied: &[&str], variant: &str) -> Situation {
         .iter()
         .map(|class| Action {
             needs: *class,
-            brief: phrase(&format!("BriefFor{class:?} ")),
-            text: phrase(&format!("ActionFor{class:?} ")),
+            brief: phrase(format!("BriefFor{class:?} ")),
+            text: phrase(format!("ActionFor{class:?} ")),
         })
         .chain([Action {
             needs: FieldClass::Public,

@@ -101,6 +101,12 @@ impl Preset {
         Self { duration_s, ..self }
     }
 
+    /// The same over a network that holds nothing back and says nothing twice.
+    #[must_use]
+    pub fn prompt(self) -> Self {
+        Self { late: 0.0, duplicated: 0.0, ..self }
+    }
+
     fn shift_s(&self) -> f64 {
         self.duration_s / 2.0
     }
