@@ -104,14 +104,20 @@ impl EmulatedNode {
         file.write_all(if on { b"1" } else { b"0" }).expect("writable");
     }
 
-    /// Waits until the board's own clock went on by this much: by then it has read and debounced its inputs.
+    /// Waits until the board's own clock went on by this much from now: by then it has read and debounced its inputs.
     pub async fn goes_on_for(&mut self, time: Duration) {
-        let wanted = self.meter().await.us + time.as_micros() as u64;
-        eventually(PATIENCE + time, async || match self.meter().await {
-            meter if meter.us >= wanted => Ok(()),
-            meter => Err(format!("{meter:?}, wanted {wanted} us; it said {:?}", self.said())),
+        // What the meter says now may have been said before now.
+        let stale = self.meter().await.us;
+        let from = self.reaches(stale + 1).await;
+        self.reaches(from + time.as_micros() as u64).await;
+    }
+
+    async fn reaches(&mut self, us: u64) -> u64 {
+        eventually(PATIENCE, async || match self.meter().await.us {
+            now if now >= us => Ok(now),
+            now => Err(format!("the board's clock is at {now}, wanted {us}; it said {:?}", self.said())),
         })
-        .await;
+        .await
     }
 
     /// What it cost until now: at most two seconds old.

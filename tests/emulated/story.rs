@@ -20,7 +20,7 @@ use std::time::Duration;
 /// A node's word is history once it is older than ten seconds.
 const LONG_AGO: Duration = Duration::from_secs(12);
 /// Longer than a contact bounces.
-const A_MOMENT: Duration = Duration::from_secs(1);
+const A_MOMENT: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tests/firmware builds the emulated image and runs this"]
@@ -118,7 +118,8 @@ async fn what_a_cut_line_kept_back_comes_in_order_as_history(quay: &Quay, node: 
     quay.has_everything_once().await;
     let door = quay.stored("shed-door").split_off(known);
     let history: Vec<_> = door.iter().filter(|said| said.freshness == Freshness::History).cloned().collect();
-    assert_eq!(changes(&history), [true, false, true, false, true, false], "{door:?}");
+    // What was said just before the cut may be among it.
+    assert!(changes(&history).ends_with(&[true, false, true, false, true, false]), "{door:?}");
     assert!(history.is_sorted_by_key(|said| said.observed_at.map(|observed| observed.at)), "{history:?}");
 }
 
@@ -136,8 +137,9 @@ async fn a_power_cut_loses_no_alarm(quay: &Quay, node: &mut EmulatedNode) {
     quay.wire.cut(false);
     quay.has_everything_once().await;
     let door = quay.stored("shed-door").split_off(known);
-    assert_eq!(changes(&door), [true, false], "what was before the power cut, and what is: {door:?}");
-    assert_eq!(door[0].freshness, Freshness::History, "{door:?}");
+    assert!(changes(&door).ends_with(&[true, false]), "what was before the power cut, and what is: {door:?}");
+    let opened: Vec<_> = door.iter().filter(|said| said.reading == Reading::Contact(true)).collect();
+    assert!(matches!(opened.as_slice(), [once] if once.freshness == Freshness::History), "{door:?}");
     let health = quay.stored("node");
     let last = health.last().map(|said| &said.reading);
     assert!(matches!(last, Some(Reading::Health(Health::Node { boots: 2, reset_cause: 1, .. }))), "{last:?}");
