@@ -43,7 +43,11 @@ mod updates;
 
 pub use config::{Config, Plate};
 pub use node::{Boot, Node, Turn};
-pub use quaywatch_schemas::frame::{Channel, NodeKey, message::ResetCause, settings};
+pub use quaywatch_schemas::frame::{
+    Channel, NodeKey,
+    message::{Firmware, ResetCause},
+    settings,
+};
 pub use sensing::{Misfit, Sensed};
 pub use store::Locked;
 pub use updates::{NoUpdates, Updates};

@@ -1,6 +1,6 @@
 //! The async shell: a node, its inputs and its line, with embassy's clock. The only part of the node that waits.
 
-use crate::{Channel, Millis, Node, Sensed, Updates, sensing::plan::Due};
+use crate::{Channel, Locked, Millis, Node, Sensed, Updates, sensing::plan::Due};
 use embassy_time::{Duration, Instant, Timer, with_timeout};
 use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::NorFlash;
@@ -14,6 +14,9 @@ pub trait Board {
     /// Whether the supply is failing: brown-out detection has tripped.
     fn supply_fails(&mut self) -> bool;
 
+    /// Whether somebody holds the presence input.
+    fn is_presence_held(&mut self) -> bool;
+
     /// How long the line is left alone before it is answered: who spoke lets go of an RS-485 pair within a character after
     /// its last bit, 1.1 ms at 9600 baud. A line with a pair for each direction needs none.
     fn turnaround(&self) -> Duration {
@@ -21,8 +24,19 @@ pub trait Board {
     }
 
     /// Sampling and link went round once: for the board's [supervisor](crate::supervisor), which decides about the
-    /// watchdog together with the board's other tasks.
-    fn went_round(&mut self, now: Millis);
+    /// watchdog together with the board's other tasks. What the node wants shown or done is the board's to do.
+    fn went_round(&mut self, now: Millis, wants: Wants);
+}
+
+/// What a node wants of its board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wants {
+    /// The lamp is to blink, so that a person finds the node.
+    pub blink: bool,
+    /// Why the node says nothing, if it does.
+    pub locked: Option<Locked>,
+    /// The chip is to be reset.
+    pub restart: bool,
 }
 
 /// How long a round lasts at most while the line is quiet: debounce times, badges and the watchdog wait for it.
@@ -43,6 +57,7 @@ pub async fn run<F: NorFlash, U: Updates, L: Read + Write>(
         board.sample(due, now, &mut |channel, value| {
             let _ = node.sense(channel, value, now);
         });
+        node.set_presence(board.is_presence_held());
         node.tick(now);
         let fails = board.supply_fails();
         if fails
@@ -62,7 +77,11 @@ pub async fn run<F: NorFlash, U: Updates, L: Read + Write>(
                 line.write_all(&turn).await?;
             }
         }
-        board.went_round(Instant::now().as_millis());
+        let now = Instant::now().as_millis();
+        board.went_round(
+            now,
+            Wants { blink: node.blinks(now), locked: node.locked(), restart: node.wants_restart(now) },
+        );
     }
 }
 
@@ -146,7 +165,12 @@ mod tests {
             self.rounds == 5
         }
 
-        fn went_round(&mut self, _: Millis) {
+        fn is_presence_held(&mut self) -> bool {
+            false
+        }
+
+        fn went_round(&mut self, _: Millis, wants: Wants) {
+            assert_eq!(wants, Wants { blink: false, locked: None, restart: false });
             self.rounds += 1;
         }
     }
