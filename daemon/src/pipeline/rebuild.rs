@@ -13,7 +13,7 @@ use quaywatch_schemas::{
     Control, Position, RecipientId, Record, Situation, Stamp, Stamped,
     situation::{Phase, Phrase, SituationId},
 };
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 
 /// A rebuild under way: nothing that comes of records up to `until` is told or kept, for it was before.
 pub(super) struct Rebuild {
@@ -62,29 +62,27 @@ impl Pipeline {
 
     fn adopt(&mut self) -> Result<(), PipelineError> {
         let Some(rebuild) = self.rebuild.take() else { return Ok(()) };
-        let told: Vec<(RecipientId, SituationId)> = self.told.keys().cloned().collect();
-        let mut adopted: BTreeMap<SituationId, Option<Situation>> = BTreeMap::new();
-        for (recipient, id) in told {
-            let now = match adopted.entry(id) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => {
-                    let now = match rebuild.latest.get(&id) {
-                        Some(now) => Some(now.clone()),
-                        None => self.let_go(&id)?,
-                    };
-                    self.changes.situations.extend(now.clone());
-                    new.insert(now)
-                }
+        let mut told: BTreeMap<SituationId, Vec<RecipientId>> = BTreeMap::new();
+        for (recipient, id) in self.told.keys() {
+            told.entry(*id).or_default().push(recipient.clone());
+        }
+        for (id, recipients) in &told {
+            let now = match rebuild.latest.get(id) {
+                Some(now) => Some(now.clone()),
+                None => self.let_go(id)?,
             };
-            match now {
-                Some(now) => self.tell_one(&recipient, now, Cause::Rebuild, None),
-                None => {
-                    self.told.remove(&(recipient.clone(), id));
-                    self.changes.forget_told.push((recipient, id));
+            for recipient in recipients {
+                match &now {
+                    Some(now) => self.tell_one(recipient, now, Cause::Rebuild, None),
+                    None => {
+                        self.told.remove(&(recipient.clone(), *id));
+                        self.changes.forget_told.push((recipient.clone(), *id));
+                    }
                 }
             }
+            self.changes.situations.extend(now);
         }
-        tracing::info!(situations = adopted.len(), "the engine is rebuilt; what is open goes on");
+        tracing::info!(situations = told.len(), "the engine is rebuilt; what is open goes on");
         self.put_out()?;
         // A replay must not come here again: it would say the same twice.
         self.keep()
