@@ -32,9 +32,10 @@
 //! A frame inside the window that had been stored already is dropped by the ledger, through its observations' identity
 //! (node, epoch, counter, index).
 //!
-//! In the other direction a node takes a new session only from a challenge and then insists on rising counters. Somebody
-//! who recorded a former session can replay its challenge and its polls; what they achieve is a poll and an
-//! acknowledgement of what truly had been stored. [Orders](message::Order) therefore carry a token of the node's last hello.
+//! In the other direction a node takes a new session only from a challenge, answers it with a token that it never used
+//! before, and insists on rising counters. All but challenges is sealed with a key that hangs on that token
+//! ([`LinkKey::after`]): a recording of polls or orders is worth nothing, not even to a node that restarted. A recorded
+//! challenge is answered, with a hello that no gateway takes; the session before goes on until the new one was used.
 //!
 //! # A new key
 //!

@@ -72,7 +72,7 @@ struct Keys {
     next: Option<Own>,
 }
 
-/// One of its keys, and of that the one that everything said to it in this session is under.
+/// One of its keys, and of that the one that challenges of this session are under.
 #[derive(Clone)]
 struct Own {
     node: NodeKey,
@@ -82,7 +82,8 @@ struct Own {
 /// What a node proved in its last hello, and what came since.
 struct Proven {
     boot: u32,
-    token: u64,
+    /// All that is said after its hello is under this.
+    after: LinkKey,
     epoch: u64,
     key: LinkKey,
     read: u64,
@@ -247,9 +248,9 @@ impl Peer {
 
     /// An order that is due, and its counter.
     pub(super) fn say_order(&mut self, now: Instant) -> Option<(u64, Vec<u8>)> {
-        let token = self.proven.as_ref()?.token;
+        self.proven.as_ref()?;
         let (number, task) = self.orders.next(now)?;
-        Some(self.say(&FromGateway::Order(Order { token, number, task }), false))
+        Some(self.say(&FromGateway::Order(Order { number, task }), false))
     }
 
     /// A poll with everything that can be acknowledged, and its counter. Without room for data it is asked for none.
@@ -507,14 +508,9 @@ impl Peer {
                 None
             }
         };
-        self.proven = Some(Proven {
-            boot: hello.boot,
-            token: hello.token,
-            epoch: header.epoch,
-            key,
-            read: header.counter,
-            store,
-        });
+        let Ok(Keys { usual, .. }) = &self.keys else { return Came::Nothing(Outcome::Stale) };
+        let (boot, after) = (hello.boot, usual.session.after(hello.token));
+        self.proven = Some(Proven { boot, after, epoch: header.epoch, key, read: header.counter, store });
         self.challenges = 0;
         moved.push(self.orders.proven(is_new_boot, hello.runs, now.at));
         let reports = moved.into_iter().filter_map(|moved| self.moved(moved)).collect();
@@ -596,8 +592,12 @@ impl Peer {
         self.said += 1;
         let Ok(keys) = &self.keys else { return (counter, Vec::new()) };
         let own = keys.next.as_ref().filter(|_| by_next).unwrap_or(&keys.usual);
+        let key = match (message, &self.proven) {
+            (FromGateway::Poll(_) | FromGateway::Order(_), Some(proven)) => &proven.after,
+            _ => &own.session,
+        };
         let header = Header { suite: SuiteId::default(), node: self.number, epoch: self.session, counter };
-        let wire = seal(&header, &own.session, message).expect("a test seals the longest of each kind");
+        let wire = seal(&header, key, message).expect("a test seals the longest of each kind");
         // A delimiter first: whatever noise the line made since the last turn ends there.
         (counter, std::iter::once(0).chain(wire.iter().copied()).collect())
     }

@@ -1,7 +1,7 @@
 //! Who may tell the node something, and how it seals what it says once.
 
 use quaywatch_schemas::frame::{
-    Direction, Header, LinkKey, NodeKey, Opened, Sealed, SuiteId, Wire,
+    Direction, Header, LinkKey, NodeKey, Sealed, SuiteId, Wire,
     message::{FromGateway, FromNode},
     seal, seal_payload,
 };
@@ -15,7 +15,8 @@ pub(crate) struct Link {
     epochs: Epochs,
     said: u64,
     session: Option<Session>,
-    token: u64,
+    /// One that was only challenged in so far: a recording of a former session gets no further.
+    candidate: Option<Session>,
 }
 
 /// What is sealed under what.
@@ -27,10 +28,13 @@ struct Epochs {
     store_key: LinkKey,
 }
 
-/// The gateway that answers for the bus, as far as it proved it.
+/// A start of the gateway, as far as it proved itself.
 struct Session {
     id: u64,
+    /// For challenges.
     key: LinkKey,
+    /// For all that follows the last hello.
+    after: Option<LinkKey>,
     /// The highest counter that was read.
     read: u64,
 }
@@ -48,26 +52,42 @@ impl Link {
     /// A link in this boot of this store.
     pub(crate) fn new(number: u16, key: NodeKey, next: Option<NodeKey>, store: u64, boot: u32) -> Self {
         let epochs = Epochs::of(&key, number, store, boot);
-        Self { number, key, next, epochs, said: 0, session: None, token: 0 }
+        Self { number, key, next, epochs, said: 0, session: None, candidate: None }
     }
 
     pub(crate) fn number(&self) -> u16 {
         self.number
     }
 
-    /// Verifies a frame. A challenge begins a session; anything else must be of the session and newer than what was read
-    /// before.
+    /// Verifies a frame. A challenge begins a session; anything else must follow its last hello, and all must be newer than
+    /// what was read of the session before.
     pub(crate) fn read(&mut self, sealed: Sealed) -> Option<Told> {
         let header = *sealed.header();
         if header.node != self.number {
             return None;
         }
-        let known = self.session.as_ref().filter(|session| session.id == header.epoch);
-        if known.is_some_and(|session| header.counter <= session.read) {
-            return None;
+        if let Some(session) = self.known(header.epoch) {
+            if header.counter <= session.read {
+                return None;
+            }
+            if let Some(key) = &session.after
+                && let Ok(opened) = sealed.clone().open(key)
+            {
+                let message = opened.message().ok()?;
+                session.read = header.counter;
+                if self.candidate.as_ref().is_some_and(|candidate| candidate.id == header.epoch) {
+                    self.session = self.candidate.take();
+                }
+                return Some(Told { session: header.epoch, counter: header.counter, by_next: false, message });
+            }
         }
+        self.read_challenge(sealed)
+    }
+
+    fn read_challenge(&mut self, sealed: Sealed) -> Option<Told> {
+        let header = *sealed.header();
         let own = |key: &NodeKey| key.link(Direction::GatewayToNode, self.number, header.epoch);
-        let usual = known.map_or_else(|| own(&self.key), |session| session.key.clone());
+        let usual = own(&self.key);
         let (opened, key, by_next) = match (sealed.clone().open(&usual), &self.next) {
             (Ok(opened), _) => (opened, usual, false),
             (Err(_), Some(next)) => {
@@ -76,13 +96,14 @@ impl Link {
             }
             (Err(_), None) => return None,
         };
-        let message = opened.message().ok()?;
-        if (known.is_none() || by_next) && message != FromGateway::Challenge {
-            return None;
+        let message = opened.message().ok().filter(|message| *message == FromGateway::Challenge)?;
+        let (id, read) = (header.epoch, header.counter);
+        match self.known(id) {
+            // Until it is answered, what followed the hello before still counts.
+            Some(session) => (session.key, session.read) = (key, read),
+            None => self.candidate = Some(Session { id, key, after: None, read }),
         }
-        self.session = Some(Session { id: header.epoch, key, read: header.counter });
-        let Opened { header, .. } = opened;
-        Some(Told { session: header.epoch, counter: header.counter, by_next, message })
+        Some(Told { session: id, counter: read, by_next, message })
     }
 
     /// Takes a key beside the one there is.
@@ -105,14 +126,13 @@ impl Link {
         (&self.key, self.next.as_ref())
     }
 
-    /// A token for the orders that follow a hello: never the same twice.
-    pub(crate) fn new_token(&mut self) -> u64 {
-        self.token = self.epochs.boot.wrapping_add(self.said);
-        self.token
-    }
-
-    pub(crate) fn token(&self) -> u64 {
-        self.token
+    /// A token for what follows a hello in this session: never the same twice.
+    pub(crate) fn new_token(&mut self, session: u64) -> u64 {
+        let token = self.epochs.boot.wrapping_add(self.said);
+        if let Some(challenged) = self.known(session) {
+            challenged.after = Some(challenged.key.after(token));
+        }
+        token
     }
 
     /// Seals what is said once.
@@ -125,6 +145,10 @@ impl Link {
     /// Seals a kept frame: the same bytes every time.
     pub(crate) fn repeat(&self, counter: u64, payload: &[u8]) -> Option<Wire> {
         seal_payload(&self.header(self.epochs.of.0, counter), &self.epochs.store_key, payload).ok()
+    }
+
+    fn known(&mut self, session: u64) -> Option<&mut Session> {
+        [&mut self.session, &mut self.candidate].into_iter().flatten().find(|known| known.id == session)
     }
 
     fn header(&self, epoch: u64, counter: u64) -> Header {

@@ -209,12 +209,12 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         let mut turn = Turn::new();
         // A turn holds what is put into it here.
         let _ = turn.push(0);
-        let end = match told.message {
+        let link::Told { session, counter, by_next, message } = told;
+        let end = match message {
             FromGateway::Challenge => {
-                if told.by_next {
+                if by_next {
                     self.turn_to_next_key();
                 }
-                self.updates.heard();
                 // The session is new or the gateway lost track: whatever was sent may not have come.
                 let store = match &mut self.keeper {
                     Keeper::Open(outbox) => {
@@ -228,9 +228,9 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
                     Keeper::Locked(..) => StoreState::Locked,
                 };
                 FromNode::Hello(Hello {
-                    session: told.session,
-                    answers: told.counter,
-                    token: self.link.as_mut().map_or(0, Link::new_token),
+                    session,
+                    answers: counter,
+                    token: self.link.as_mut().map_or(0, |link| link.new_token(session)),
                     boot: self.boots(),
                     now_ms: now,
                     reset: self.reset,
@@ -240,15 +240,16 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
                 })
             }
             FromGateway::Poll(poll) => {
+                self.updates.heard();
                 self.polled = Some(now);
                 self.settle(&poll, now);
                 if poll.report {
                     self.report(now);
                 }
                 self.flush(now, false, false);
-                FromNode::TurnEnd(self.send(&poll, told.counter, now, &mut turn))
+                FromNode::TurnEnd(self.send(&poll, counter, now, &mut turn))
             }
-            FromGateway::Order(order) => FromNode::Answer(self.obey(told.session, told.counter, order, now)),
+            FromGateway::Order(order) => FromNode::Answer(self.obey(session, counter, order, now)),
         };
         if let Some(wire) = self.link.as_mut().and_then(|link| link.say(&end)) {
             let _ = turn.extend_from_slice(&wire);

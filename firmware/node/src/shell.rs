@@ -201,7 +201,11 @@ mod tests {
         let mut node = Node::boot(config, EmulatedFlash::in_memory(5), boot);
         let say = |counter, message: &FromGateway| {
             let header = Header { suite: SuiteId::default(), node: 4, epoch: 9, counter };
-            Some(seal(&header, &key.link(Direction::GatewayToNode, 4, 9), message).unwrap().to_vec())
+            let session = key.link(Direction::GatewayToNode, 4, 9);
+            // The token of the first hello of the first boot.
+            let after = session.after(key.boot_epoch(1, 1));
+            let key = if *message == FromGateway::Challenge { session } else { after };
+            Some(seal(&header, &key, message).unwrap().to_vec())
         };
         let poll = FromGateway::Poll(AskForData { frames: 4, heard: true, report: false, again: None, stored: None });
         // Five quiet rounds are longer than the door's contact bounces.

@@ -53,6 +53,15 @@ impl NodeKey {
     }
 }
 
+impl LinkKey {
+    /// The key of what follows a hello with this token: whoever recorded what followed another one has nothing.
+    pub fn after(&self, token: u64) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("quaywatch node link v1: after a hello");
+        hasher.update(&self.0).update(&token.to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
 impl fmt::Debug for NodeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NodeKey")

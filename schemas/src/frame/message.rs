@@ -161,7 +161,7 @@ pub struct Hello {
     pub session: u64,
     /// The counter of the challenge it answers: proof that this is no recording of a former boot in the same session.
     pub answers: u64,
-    /// Orders must repeat it.
+    /// What the key of all that follows hangs on: see [`LinkKey::after`](super::LinkKey::after).
     pub token: u64,
     /// The node's boot.
     pub boot: u32,
@@ -269,7 +269,7 @@ pub struct Findings {
 pub enum Refusal {
     /// This firmware cannot do that.
     Unsupported,
-    /// The token is not that of its last hello: it restarted, or was challenged again.
+    /// A later order of this session came before.
     Stale,
     /// Its flash does not read or cannot be written.
     Flash,
@@ -343,8 +343,6 @@ impl Stored {
 /// Something a node is to do. It answers each with an [`Answer`] and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The token of the node's last hello: an order for a former boot is refused.
-    pub token: u64,
     /// Rises within a session. One that comes again, because its answer was lost, is answered again and not done again.
     pub number: u32,
     /// What.

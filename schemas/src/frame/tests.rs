@@ -54,7 +54,7 @@ fn frames_of_version_1_keep_their_bytes() {
         stored: Some(Stored { epoch: 0x1122_3344_5566_7788, below: 5, from: 7, bits: 0b101 }),
     });
     let transfer = Transfer::Settings { length: 300, digest: [0xd1; 32] };
-    let order = FromGateway::Order(Order { token: 99, number: 5, task: Task::Begin(transfer) });
+    let order = FromGateway::Order(Order { number: 5, task: Task::Begin(transfer) });
     let answer = FromNode::Answer(Answer { answers: 12, number: 5, result: Ok(Done::Has(256)) });
     let enrol = ToNode::Enrol(Enrol { number: 7, key: NewKey([0x4b; 32]), settings: Some((300, [0xd1; 32])) });
     let session = Header { epoch: 0xfeed_f00d_0bad_cafe, counter: 1, ..header(0) };
@@ -76,7 +76,7 @@ fn frames_of_version_1_keep_their_bytes() {
 const DATA_V1: &str = "0311070a88776655443322110501010101010126449bc94501dfc52bfc713917e77f355edbf9ecf972b22a8547efab11dd25a5f14d673f6e0300";
 const POLL_V1: &str = "0311070afecaad0b0df0edfe0101010101010125884996a3867e19e5a6f13a0f7c1a04f80763211d3ce44766659a14a33c778cfcd3abf81900";
 const CHALLENGE_V1: &str = "03110709fecaad0b0df0edfe010101010101011410cc6c4f42d485431473efe1235beff6868cb500";
-const ORDER_V1: &str = "0311070afecaad0b0df0edfe010101010101013a8a2e92a086d393dbee8b2e36215ac42cd1b760a5a0a5240384d4594fbd872668b978e94aefa82958217c0a1bf832a10d7dca7dcf18aa0831aa00";
+const ORDER_V1: &str = "0311070afecaad0b0df0edfe01010101010101398a4894a32a7d40dbee8b2e36215ac42cd1b760a5a0a5240384d4594fbd872668b978e94aefa82cb7f07577d86bb6685099c4c9a2c813e44400";
 const ANSWER_V1: &str = "0311070a8877665544332211060101010101011ab52058b8e7aff3d05912a53176a3fa3705dde415fa3d5ee18c00";
 const ENROL_V1: &str = "491f02074b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b01ac02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1cf8c00";
 const BOOT_EPOCH_V1: u64 = 3_134_443_616_732_038_892;
@@ -113,7 +113,7 @@ fn the_longest_real_frame_fits_and_a_longer_message_is_refused() {
 
 #[test]
 fn the_longest_order_answer_and_word_of_the_console_fit_and_come_back() {
-    let order = |task| FromGateway::Order(Order { token: u64::MAX, number: u32::MAX, task });
+    let order = |task| FromGateway::Order(Order { number: u32::MAX, task });
     let full = |byte| core::iter::repeat_n(byte, PAYLOAD_BYTES);
     let digest = [0xff; 32];
     for message in [
@@ -155,8 +155,7 @@ fn the_longest_order_answer_and_word_of_the_console_fit_and_come_back() {
 
 #[test]
 fn no_new_key_is_ever_printed() {
-    let shown =
-        std::format!("{:?}", FromGateway::Order(Order { token: 1, number: 2, task: Task::Rekey(NewKey([0x5a; 32])) }));
+    let shown = std::format!("{:?}", FromGateway::Order(Order { number: 2, task: Task::Rekey(NewKey([0x5a; 32])) }));
     assert!(shown.contains("NewKey") && !shown.contains("90") && !shown.contains("5a"), "{shown}");
 }
 

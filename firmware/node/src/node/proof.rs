@@ -39,6 +39,7 @@ fn config_that_repeats_every(heartbeat_ms: u32) -> Config {
 struct Gateway {
     session: u64,
     said: u64,
+    token: u64,
     windows: BTreeMap<u64, Window>,
     store: Option<u64>,
     wire: BTreeMap<(u64, u64), List<u8>>,
@@ -50,7 +51,9 @@ impl Gateway {
     fn say(&mut self, message: FromGateway) -> List<u8> {
         let header = Header { suite: SuiteId::default(), node: NUMBER, epoch: self.session, counter: self.said };
         self.said += 1;
-        seal(&header, &key().link(Direction::GatewayToNode, NUMBER, self.session), &message).unwrap().to_vec()
+        let key = key().link(Direction::GatewayToNode, NUMBER, self.session);
+        let key = if message == FromGateway::Challenge { key } else { key.after(self.token) };
+        seal(&header, &key, &message).unwrap().to_vec()
     }
 
     /// One turn of the bus. Whether the node answered.
@@ -82,7 +85,8 @@ impl Gateway {
             let before = self.wire.insert((header.epoch, header.counter), opened.payload.to_vec());
             assert!(before.is_none_or(|before| before == opened.payload[..]), "one nonce, two messages: {header:?}");
             match opened.message().unwrap() {
-                FromNode::Hello(Hello { store: StoreState::Open { epoch, oldest, .. }, boot, .. }) => {
+                FromNode::Hello(Hello { store: StoreState::Open { epoch, oldest, .. }, boot, token, .. }) => {
+                    self.token = token;
                     self.boots.insert(boot);
                     self.store = Some(epoch);
                     self.windows.entry(epoch).or_insert_with(|| Window::from(oldest)).advance(oldest);

@@ -64,7 +64,9 @@ impl Gateway {
     fn say(&mut self, message: FromGateway) -> List<u8> {
         let header = Header { suite: SuiteId::default(), node: self.node, epoch: self.session, counter: self.said };
         self.said += 1;
-        seal(&header, &self.key.link(Direction::GatewayToNode, self.node, self.session), &message).unwrap().to_vec()
+        let key = self.key.link(Direction::GatewayToNode, self.node, self.session);
+        let key = if message == FromGateway::Challenge { key } else { key.after(self.token) };
+        seal(&header, &key, &message).unwrap().to_vec()
     }
 
     fn poll(&mut self, stored: Option<Stored>) -> List<u8> {
@@ -89,7 +91,7 @@ impl Gateway {
         now: Millis,
     ) -> Result<Done, Refusal> {
         let answers = self.said;
-        let order = self.say(FromGateway::Order(Order { token: self.token, number, task }));
+        let order = self.say(FromGateway::Order(Order { number, task }));
         let turn = read_with(&self.key, node.receive(&order, now));
         let [(_, FromNode::Answer(answer))] = &turn[..] else { panic!("{turn:?}") };
         assert_eq!(*answer, Answer { answers, number, result: answer.result });
@@ -149,7 +151,7 @@ fn all(node: &Node<EmulatedFlash>) -> Stored {
 /// A node that was challenged, with what it said before acknowledged.
 fn started(flash: &EmulatedFlash, gateway: &mut Gateway) -> Node<EmulatedFlash> {
     let mut node = Node::boot(config(), flash.clone(), boot(0));
-    node.receive(&gateway.say(FromGateway::Challenge), 1).unwrap();
+    gateway.meet(&mut node, 1);
     node.sense(Channel::Tamper, false, 2).unwrap();
     node.tick(100);
     node.receive(&gateway.poll(None), 101).unwrap();
@@ -176,7 +178,9 @@ fn a_node_believes_no_poll_before_a_challenge_no_repetition_and_no_stranger() {
     let mut node = Node::boot(config(), EmulatedFlash::in_memory(6), boot(0));
     assert_eq!(node.receive(&gateway.poll(None), 1), None);
     let challenge = gateway.say(FromGateway::Challenge);
-    assert!(node.receive(&challenge, 2).is_some());
+    let turn = read(node.receive(&challenge, 2));
+    let (_, FromNode::Hello(hello)) = &turn[0] else { panic!("{turn:?}") };
+    gateway.token = hello.token;
     assert_eq!(node.receive(&challenge, 3), None, "the same frame again");
     let poll = gateway.poll(None);
     assert!(node.receive(&poll, 4).is_some());
@@ -216,8 +220,7 @@ fn an_alarm_that_was_never_sent_comes_after_a_power_cut_with_the_time_of_its_own
     drop(node);
     let mut gateway = Gateway::new(9);
     let mut node = Node::boot(config(), flash, boot(0));
-    let turn = read(node.receive(&gateway.say(FromGateway::Challenge), 5));
-    let (_, FromNode::Hello(hello)) = &turn[0] else { panic!("{turn:?}") };
+    let hello = gateway.meet(&mut node, 5);
     assert_eq!((hello.boot, hello.store), (2, StoreState::Open { epoch: 0xe90c, oldest: 0, next: 1024 }));
     let turn = read(node.receive(&gateway.poll(None), 10));
     let (header, FromNode::Data(data)) = &turn[0] else { panic!("{turn:?}") };
@@ -266,7 +269,7 @@ fn a_tamper_latch_outlives_power_cuts_and_ends_once_known_and_closed() {
     assert!(node.is_tampered(), "from flash");
     node.sense(Channel::Tamper, false, 10).unwrap();
     node.tick(100);
-    node.receive(&gateway.say(FromGateway::Challenge), 110);
+    gateway.meet(&mut node, 110);
     assert!(words(&read(node.receive(&gateway.poll(None), 120))).contains(&(Channel::Tamper, Value::State(true))));
     // The word of the former boot is acknowledged, but whoever reads it may take it for history.
     let stored = all(&node);
@@ -291,7 +294,7 @@ fn last_words_are_flagged_sent_at_once_and_kept() {
     assert!(data.samples.iter().any(|sample| sample.channel == Channel::Pir));
     drop(node);
     let mut node = Node::boot(config(), flash, Boot { reset: ResetCause::BrownOut, ..boot(0) });
-    node.receive(&gateway.say(FromGateway::Challenge), 1);
+    gateway.meet(&mut node, 1);
     let turn = read(node.receive(&gateway.poll(None), 2));
     assert!(turn.iter().any(|(_, message)| matches!(message, FromNode::Data(data) if data.last_words)));
 }
@@ -304,8 +307,7 @@ fn a_locked_node_answers_says_so_and_says_nothing_else() {
     let mut gateway = Gateway::new(1);
     let mut node = Node::boot(config(), flash, Boot { entropy: 0xfeed, ..boot(0) });
     assert_eq!(node.locked(), Some(Locked::Unreadable));
-    let turn = read(node.receive(&gateway.say(FromGateway::Challenge), 1));
-    assert!(matches!(&turn[..], [(_, FromNode::Hello(Hello { store: StoreState::Locked, .. }))]), "{turn:?}");
+    assert_eq!(gateway.meet(&mut node, 1).store, StoreState::Locked);
     node.sense(Channel::Pir, true, 2).unwrap();
     assert_eq!(words(&read(node.receive(&gateway.poll(None), 3))), []);
     assert_eq!(node.waiting(), 0);
@@ -356,7 +358,7 @@ fn a_shaken_fence_is_one_alarm_and_its_energy_goes_along() {
     let config = configured(Draft::default().with_input(input).with(Channel::Fence));
     let mut gateway = Gateway::new(1);
     let mut node = Node::boot(config, EmulatedFlash::in_memory(5), boot(0));
-    node.receive(&gateway.say(FromGateway::Challenge), 1);
+    gateway.meet(&mut node, 1);
     for now in 2..250u64 {
         let swing = if now > 100 { 2.0 } else { 0.01 };
         node.sense(Channel::Vibration, 9.81 + if now % 2 == 0 { swing } else { -swing }, now).unwrap();
@@ -476,7 +478,6 @@ fn an_order_is_done_once_however_often_it_comes_and_only_in_the_boot_it_is_for()
     let (flash, mut gateway) = (EmulatedFlash::in_memory(6), Gateway::new(1));
     let mut node = started(&flash, &mut gateway);
     let identify = Task::Identify { seconds: 10 };
-    assert_eq!(gateway.order(&mut node, identify.clone(), 200), Err(Refusal::Stale), "the token was never learned");
     gateway.meet(&mut node, 300);
     assert_eq!(gateway.order(&mut node, identify.clone(), 1_000), Ok(Done::Done));
     assert!(node.blinks(10_999) && !node.blinks(11_000));
@@ -488,10 +489,7 @@ fn an_order_is_done_once_however_often_it_comes_and_only_in_the_boot_it_is_for()
     assert!(!node.wants_restart(9_600) && node.wants_restart(10_500), "the answer comes first");
     let mut node = Node::boot(config(), flash, boot(0));
     gateway.meet(&mut node, 5);
-    gateway.token -= 1;
-    assert_eq!(gateway.order(&mut node, identify, 10), Err(Refusal::Stale), "for a former boot");
     let image = Task::Begin(Transfer::Image { manifest: heapless::Vec::new() });
-    gateway.token += 1;
     assert_eq!(gateway.order(&mut node, image, 10), Err(Refusal::Unsupported));
     let found = gateway.order(&mut node, Task::SelfTest, 10).unwrap();
     let Done::Tested(findings) = found else { panic!("{found:?}") };
@@ -731,4 +729,41 @@ fn a_locked_node_is_enrolled_again() {
     let enrol = ToNode::Enrol(Enrol { number: NUMBER, key: NewKey([5; 32]), settings: None });
     assert!(matches!(console(&mut node, &enrol, 20), Some(Says::Is(_))));
     assert_eq!(node.locked(), None);
+}
+
+#[test]
+fn a_recording_of_a_former_session_moves_nothing_and_does_not_disturb_the_one_there_is() {
+    let (flash, mut former) = (EmulatedFlash::in_memory(6), Gateway::new(1));
+    let mut node = started(&flash, &mut former);
+    let challenge = former.say(FromGateway::Challenge);
+    let turn = read(node.receive(&challenge, 200));
+    let (_, FromNode::Hello(hello)) = &turn[0] else { panic!("{turn:?}") };
+    former.token = hello.token;
+    let stored = all(&node);
+    let report = Poll { frames: 4, heard: true, report: true, again: None, stored: Some(stored) };
+    let recorded = [
+        former.say(FromGateway::Poll(report)),
+        former.say(FromGateway::Order(Order { number: 900, task: Task::Identify { seconds: 9 } })),
+        former.say(FromGateway::Order(Order { number: 901, task: Task::Restart })),
+    ];
+    // The gateway starts anew; later so does the node, which then knows of no session.
+    let mut gateway = Gateway::new(2);
+    gateway.meet(&mut node, 300);
+    assert!(node.receive(&gateway.poll(None), 310).is_some());
+    for boots in 0..2 {
+        node.sense(Channel::Pir, true, 320).unwrap();
+        let (waiting, operations) = (node.waiting(), flash.operations());
+        assert!(node.receive(&challenge, 330).is_some(), "with a hello that no gateway takes");
+        for frame in &recorded {
+            assert_eq!(node.receive(frame, 340), None);
+        }
+        assert_eq!((node.waiting(), flash.operations()), (waiting, operations));
+        assert!(!node.blinks(341) && !node.wants_restart(9_999));
+        assert!(node.receive(&gateway.poll(None), 350).is_some(), "the gateway goes on as if nothing had happened");
+        if boots == 0 {
+            node = Node::boot(config(), flash.clone(), boot(0));
+            gateway.meet(&mut node, 5);
+            assert!(node.receive(&gateway.poll(None), 6).is_some());
+        }
+    }
 }

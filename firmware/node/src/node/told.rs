@@ -112,9 +112,8 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
 
     /// Carries out an order and says what became of it.
     pub(super) fn obey(&mut self, session: u64, answers: u64, order: Order, now: Millis) -> Answer {
-        let Order { token, number, task } = order;
+        let Order { number, task } = order;
         let result = match self.told.last {
-            _ if self.link.as_ref().is_none_or(|link| link.token() != token) => Err(Refusal::Stale),
             Some((of, last, result)) if of == session && last == number && result != Ok(Done::Working) => result,
             Some((of, last, _)) if of == session && number < last => Err(Refusal::Stale),
             _ => {
