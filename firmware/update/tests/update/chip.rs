@@ -146,8 +146,8 @@ impl<const UNIT: usize, const ERASE: usize> NorFlash for Part<UNIT, ERASE> {
         let Some(mut noise) = cut else { return Ok(()) };
         if whole < bytes.len() && !noise.next().is_multiple_of(4) {
             // The unit under way is anything between blank and done.
-            for at in whole..whole + UNIT {
-                chip.bytes[from + at] = bytes[at] | noise.next() as u8;
+            for (byte, wanted) in chip.bytes[from + whole..].iter_mut().zip(&bytes[whole..whole + UNIT]) {
+                *byte = wanted | noise.next() as u8;
             }
             let touched = chip.bytes[from + whole..from + whole + UNIT].iter().any(|byte| *byte != 0xff);
             chip.written[from + whole..from + whole + UNIT].fill(touched);
