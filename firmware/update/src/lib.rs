@@ -30,10 +30,10 @@
 //!
 //! **STM32F405.** Slots have to be of equal units, and only the seven sectors of 128 KiB are. One is enough for an image (the
 //! bound is 96 KiB), and then active, next and state take five of the seven. An image of more than 128 KiB needs two, three
-//! and two: all seven, and the outbox is left with 48 KiB in sectors 1 to 3. Beyond that, or where a node must not stand still
-//! while a sector is erased (1 s, 2 s at most by the data sheet, and one such stall per 128 KiB received, four for a swap),
-//! next slot, state or outbox have to go to an external NOR chip on SPI with sectors of 4 KiB. Erase units of both slots
-//! must be equal here: say 128 KiB for it as well.
+//! and two: all seven, and the outbox is left with 48 KiB in sectors 1 to 3. Beyond that, or where a node must not stand
+//! still while a sector is erased (1 s, 2 s at most by the data sheet; one per 128 KiB received, and two more before a swap
+//! is done), next slot, state or outbox have to go to an external NOR chip on SPI with sectors of 4 KiB. Erase units of both
+//! slots must be equal here: say 128 KiB for that chip as well.
 //!
 //! **RP2040.** Flash is external anyway; nothing runs from it while it is erased or written, so the code that does has to be
 //! in RAM (embassy-rp's is). No other NOR is needed.
@@ -53,8 +53,8 @@
 //! # Wear
 //!
 //! An update erases each unit of both slots at most twice, one that is reverted three times. The record costs 32 bytes per
-//! unit received or copied: about four erasures of the state of an RP2040, none as a rule on an STM32F405. Flash is rated for
-//! 10,000 erasures: an update every day for ten years.
+//! unit received or copied: about two erasures of the state of an RP2040, four with going back, none as a rule on an
+//! STM32F405. Flash is rated for 10,000 erasures: an update every day for ten years.
 //!
 //! # What it does not protect from
 //!
