@@ -51,6 +51,8 @@ pub(crate) struct Records<S> {
     unit: u32,
     /// The next free place in it.
     place: u32,
+    /// The last one put may or may not count.
+    is_unsure: bool,
 }
 
 const BYTES: usize = 32;
@@ -76,7 +78,8 @@ impl<S: NorFlash> Records<S> {
         // Behind the last place of the last unit: the first record begins with erasing the first unit.
         let units = (flash.capacity() / S::ERASE_SIZE) as u32;
         let Some(last) = units.checked_sub(1).filter(|last| *last > 0) else { return Ok(None) };
-        let mut records = Self { flash, lasting: Lasting::NEW, sequence: 0, unit: last, place: Self::PLACES };
+        let mut records =
+            Self { flash, lasting: Lasting::NEW, sequence: 0, unit: last, place: Self::PLACES, is_unsure: false };
         let mut found = false;
         for unit in 0..units {
             let mut free = 0;
@@ -108,7 +111,7 @@ impl<S: NorFlash> Records<S> {
 
     /// Replaces the record. After an error either may count, until the next one is put.
     pub(crate) fn put(&mut self, lasting: Lasting) -> Result<(), NorFlashErrorKind> {
-        if lasting == self.lasting {
+        if lasting == self.lasting && !self.is_unsure {
             return Ok(());
         }
         if self.place == Self::PLACES {
@@ -121,12 +124,13 @@ impl<S: NorFlash> Records<S> {
         self.sequence = self.sequence.saturating_add(1);
         let (unit, place) = (self.unit, self.place);
         self.place += 1;
+        self.is_unsure = true;
         let bytes = to_bytes(self.sequence, &lasting);
         self.flash.write(Self::offset(unit, place), &bytes).map_err(|why| why.kind())?;
         if self.read(unit, place)? != bytes {
             return Err(NorFlashErrorKind::Other);
         }
-        self.lasting = lasting;
+        (self.lasting, self.is_unsure) = (lasting, false);
         Ok(())
     }
 

@@ -233,8 +233,12 @@ impl<D: NorFlash, S: NorFlash> Update<D, S> {
             if !was_erased {
                 self.erase(unit)?;
             }
+            // What is blank stays untouched: a power cut behind it must leave traces that can be read.
+            let blank = block.iter().take_while(|byte| **byte == 0xff).count() / D::WRITE_SIZE * D::WRITE_SIZE;
             let written = bytes.len().next_multiple_of(D::WRITE_SIZE);
-            self.next.write(has, &block[..written]).map_err(|why| why.kind())?;
+            if blank < written {
+                self.next.write(has + blank as u32, &block[blank..written]).map_err(|why| why.kind())?;
+            }
             if self.read(has)? != block {
                 return Err(Refusal::Flash(NorFlashErrorKind::Other));
             }

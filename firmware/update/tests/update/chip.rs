@@ -71,11 +71,6 @@ impl<const UNIT: usize, const ERASE: usize> Part<UNIT, ERASE> {
         self.chip.borrow().bytes[self.from..self.from + self.bytes].to_vec()
     }
 
-    /// Lets units be written again that were not erased, as flash without error correction does.
-    pub fn allow_rewriting(&self) {
-        self.chip.borrow_mut().written[self.from..self.from + self.bytes].fill(false);
-    }
-
     /// Changes the content as no program can.
     pub fn damage(&self, damage: impl FnOnce(&mut [u8])) {
         damage(&mut self.chip.borrow_mut().bytes[self.from..self.from + self.bytes]);
@@ -151,8 +146,8 @@ impl<const UNIT: usize, const ERASE: usize> NorFlash for Part<UNIT, ERASE> {
         let Some(mut noise) = cut else { return Ok(()) };
         if whole < bytes.len() && !noise.next().is_multiple_of(4) {
             // The unit under way is anything between blank and done.
-            for at in whole..whole + UNIT {
-                chip.bytes[from + at] = bytes[at] | noise.next() as u8;
+            for (byte, wanted) in chip.bytes[from + whole..].iter_mut().zip(&bytes[whole..whole + UNIT]) {
+                *byte = wanted | noise.next() as u8;
             }
             let touched = chip.bytes[from + whole..from + whole + UNIT].iter().any(|byte| *byte != 0xff);
             chip.written[from + whole..from + whole + UNIT].fill(touched);
@@ -166,7 +161,6 @@ impl<const UNIT: usize, const ERASE: usize> NorFlash for Part<UNIT, ERASE> {
 pub struct Noise(pub u64);
 
 impl Noise {
-    #[expect(clippy::should_implement_trait, reason = "it never ends, and an Option would be noise of another kind")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

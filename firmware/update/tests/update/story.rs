@@ -122,7 +122,8 @@ impl<const UNIT: usize, const ERASE: usize, const N: usize> Device<UNIT, ERASE, 
             return None;
         }
         let mut has = self.unless_cut(update.begin(&self.manifest))?;
-        let least = had.saturating_sub(1) / ERASE as u32 * ERASE as u32;
+        // At worst the erase unit begins anew, and the block before it is asked for again.
+        let least = (had.saturating_sub(1) / ERASE as u32 * ERASE as u32).saturating_sub(BLOCK_BYTES as u32);
         assert!((least..=self.new.len() as u32).contains(&has), "had {had}, has {has}");
         while (has as usize) < self.new.len() {
             *had = (*had).max(has);
@@ -189,7 +190,6 @@ fn cut_everywhere<const UNIT: usize, const ERASE: usize, const N: usize>(trials:
     let whole = Device::<UNIT, ERASE, N>::new();
     assert_eq!(whole.live(trials, &[]), 2 * trials.len() + 1, "receive, trial, receive, trial, ..., confirmed");
     let operations = whole.chip.borrow().operations();
-    assert_eq!(Device::<UNIT, ERASE, N>::new().live(trials, &[(operations, 0)]), 2 * trials.len() + 1);
     for operation in 0..operations {
         for seed in 0..ways {
             eprintln!("power goes in operation {operation} of {operations}, seed {seed}");
@@ -219,7 +219,7 @@ fn power_cut_in_every_operation_with_wide_units() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Power that goes again and again, also while the traces of the cut before are cleared away.
     #[test]
