@@ -102,7 +102,8 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
     let taps = Taps::default();
     let (reload_in, mut reloads) = mpsc::channel::<oneshot::Sender<Result<String, String>>>(4);
     let (rekey, mut rekeyed) = mpsc::channel::<oneshot::Sender<()>>(4);
-    let nodes = Nodes::new(registry, intake.clone(), board.clone(), rekey);
+    let background = CancellationToken::new();
+    let nodes = Nodes::new(registry, intake.clone(), board.clone(), rekey, background.clone());
     let sensors = Arc::new(ArcSwap::from_pointee(read.sensors()));
     let known = sensors.clone();
     let admin = admin::Admin {
@@ -137,11 +138,10 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
             reference_key,
         },
     };
-    let background = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(admin, options.admin, background.clone()));
     let watch = tokio::spawn(watch_ledger(writer, board.clone(), background.clone()));
 
-    let node_watch = tokio::spawn(nodes.watch(background.clone()));
+    let node_watch = tokio::spawn(nodes.watch());
 
     let mut running = Running::default();
     let outcome = match first {

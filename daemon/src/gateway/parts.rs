@@ -79,7 +79,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 impl Running {
     /// Stops what is no longer wanted or wanted otherwise, then starts what is missing.
     pub(super) async fn change_to(&mut self, mut wiring: Wiring, shared: &Shared) -> Changes {
-        shared.nodes.placed(&wiring.nodes);
+        shared.nodes.placed(&wiring.nodes, &wiring.node_links);
         wiring.enrol(|number, place| shared.nodes.keyed(number, place));
         let wanted: BTreeMap<String, Part> = parts_of(wiring).map(|part| (part.name(), part)).collect();
         let stale: Vec<String> = self

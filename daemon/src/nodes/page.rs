@@ -3,7 +3,10 @@
 use super::{Entry, key_of, registry::Enrolment};
 use crate::{config::NodePlace, health::Condition};
 use quaywatch_drivers::node_link::{Answers, Standing};
-use quaywatch_schemas::{LineId, WallTime, frame::message::ResetCause};
+use quaywatch_schemas::{
+    LineId, WallTime,
+    frame::message::{ResetCause, SettingsState},
+};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 
@@ -219,6 +222,15 @@ impl fmt::Display for Page<'_> {
         if let Some(boot) = said.boot {
             say("boots", format!("{boot}; the last one by {}", said.reset.map_or("?", reset)))?;
         }
+        if let Some(runs) = said.runs {
+            say("runs", format!("firmware {} for board {}", runs.version, runs.board))?;
+        }
+        if let Some(settings) = said.settings {
+            say("settings", settings_in_words(settings))?;
+        }
+        if said.orders > 0 {
+            say("orders", format!("{} wait for it or are under way", said.orders))?;
+        }
         let failing = if said.last_words { ", and failing" } else { "" };
         say("supply", format!("{}{failing}", said.supply_mv.map_or_else(|| "not measured".into(), volts)))?;
         say("waiting", format!("{} frames at most are kept by it and not acknowledged", or_dash(said.waiting)))?;
@@ -251,6 +263,15 @@ fn key_in_words(node: &Listed) -> String {
     let revoked = node.revoked.map_or_else(String::new, |at| format!("; revoked {}", utc(at)));
     let rotating = if node.rotating { "; a new one waits for being used" } else { "" };
     format!("{from}{revoked}{rotating}")
+}
+
+fn settings_in_words(settings: SettingsState) -> String {
+    match settings {
+        SettingsState::Factory => "its firmware's own".into(),
+        // The first bytes of the digest that the log has.
+        SettingsState::Told(digest) => format!("configured, {:016x}", digest.swap_bytes()),
+        SettingsState::OnTrial(digest) => format!("on trial, {:016x}", digest.swap_bytes()),
+    }
 }
 
 fn reset(cause: ResetCause) -> &'static str {

@@ -190,6 +190,11 @@ impl Registry {
         }
     }
 
+    /// The state folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// What is remembered of a node.
     pub fn entry(&self, node: u16) -> Entry {
         self.lock().get(&node).cloned().unwrap_or_default()

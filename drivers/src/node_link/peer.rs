@@ -206,6 +206,8 @@ impl Peer {
             _ => None,
         };
         self.orders.take(Some(id), request, now)?;
+        // It says whether the last key that was given is used.
+        self.rotated &= next.is_none();
         keys.next = next.or(keys.next.take());
         Ok(())
     }
