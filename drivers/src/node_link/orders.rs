@@ -5,7 +5,10 @@
 
 use quaywatch_schemas::frame::{
     NodeKey,
-    message::{BLOCK_BYTES, Done, Findings, Firmware, MANIFEST_BYTES, NewKey, Refusal, SETTINGS_BYTES, Task, Transfer},
+    message::{
+        BLOCK_BYTES, Done, Findings, Firmware, MANIFEST_BYTES, NewKey, Refusal, SETTINGS_BYTES, SettingsState, Task,
+        Transfer,
+    },
 };
 use std::{
     collections::VecDeque,
@@ -251,6 +254,13 @@ impl Orders {
             (_, Ok(_)) => Moved::On,
             (_, Err(why)) => self.end(Report::Refused(why)),
         }
+    }
+
+    /// The settings that an answer with this number is to confirm.
+    pub(super) fn confirms(&self, number: u32) -> Option<SettingsState> {
+        let job = self.queue.front().filter(|job| job.sent && job.number == number && job.step == Step::Confirm)?;
+        let digest = blake3::hash(job.bytes()?);
+        digest.as_bytes().first_chunk().map(|first| SettingsState::Told(u64::from_le_bytes(*first)))
     }
 
     /// The node ended a usual turn: it can be reached under the settings on trial.

@@ -13,7 +13,7 @@ use quaywatch_schemas::{
     Observation,
     frame::{
         Direction, Header, LinkKey, NodeKey, Opened, Sealed, SuiteId,
-        message::{Answer, Data, FromGateway, FromNode, Hello, Order, Poll, ResetCause, StoreState, TurnEnd},
+        message::{Answer, Data, Done, FromGateway, FromNode, Hello, Order, Poll, ResetCause, StoreState, TurnEnd},
         seal,
         window::{Verdict, Window},
     },
@@ -534,6 +534,9 @@ impl Peer {
 
     fn take_answer(&mut self, answer: &Answer, now: Now) -> Vec<(OrderId, Report)> {
         self.seen.heard(now.wall);
+        if let (Some(settings), Ok(Done::Done)) = (self.orders.confirms(answer.number), answer.result) {
+            self.seen.works_by(settings);
+        }
         let moved = self.orders.answered(answer.number, answer.result, now.at);
         self.moved(moved).into_iter().collect()
     }

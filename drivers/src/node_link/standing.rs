@@ -84,6 +84,11 @@ impl Seen {
         (self.runs, self.settings) = (Some(hello.runs), Some(hello.settings));
     }
 
+    /// It confirmed that it works by these settings.
+    pub(super) fn works_by(&mut self, settings: SettingsState) {
+        self.settings = Some(settings);
+    }
+
     /// New data; a frame that came before is not to be seen again.
     pub(super) fn data(&mut self, data: &Data) {
         self.last_words |= data.last_words;

@@ -91,6 +91,8 @@ fn settings_come_over_a_bad_line_and_stay() {
         let configure = bench.order(7, Request::Configure(wanted.to_vec().into()));
         assert_eq!(bench.end_of(configure, 120_000), Report::Done, "seed {seed}");
         bench.wear = Wear::default();
+        let told = blake3::hash(&wanted).as_bytes()[..8].try_into().map(u64::from_le_bytes).unwrap();
+        assert_eq!(bench.standing(7).settings, Some(SettingsState::Told(told)), "seed {seed}");
         bench.sense(7, NodeChannel::Door, true);
         bench.run(u64::from(TRIAL_SECONDS) * 1000 + 10);
         bench.sense(7, NodeChannel::Door, false);
