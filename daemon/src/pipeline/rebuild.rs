@@ -62,26 +62,27 @@ impl Pipeline {
 
     fn adopt(&mut self) -> Result<(), PipelineError> {
         let Some(rebuild) = self.rebuild.take() else { return Ok(()) };
-        let told: Vec<(RecipientId, SituationId)> = self.told.keys().cloned().collect();
-        let mut adopted: BTreeMap<SituationId, Option<Situation>> = BTreeMap::new();
-        for (recipient, id) in told {
-            if !adopted.contains_key(&id) {
-                let now = match rebuild.latest.get(&id) {
-                    Some(now) => Some(now.clone()),
-                    None => self.let_go(&id)?,
-                };
-                self.changes.situations.extend(now.clone());
-                adopted.insert(id, now);
-            }
-            match adopted.get(&id).and_then(Option::as_ref) {
-                Some(now) => self.tell_one(&recipient, now, Cause::Rebuild, None),
-                None => {
-                    self.told.remove(&(recipient.clone(), id));
-                    self.changes.forget_told.push((recipient, id));
+        let mut told: BTreeMap<SituationId, Vec<RecipientId>> = BTreeMap::new();
+        for (recipient, id) in self.told.keys() {
+            told.entry(*id).or_default().push(recipient.clone());
+        }
+        for (id, recipients) in &told {
+            let now = match rebuild.latest.get(id) {
+                Some(now) => Some(now.clone()),
+                None => self.let_go(id)?,
+            };
+            for recipient in recipients {
+                match &now {
+                    Some(now) => self.tell_one(recipient, now, Cause::Rebuild, None),
+                    None => {
+                        self.told.remove(&(recipient.clone(), *id));
+                        self.changes.forget_told.push((recipient.clone(), *id));
+                    }
                 }
             }
+            self.changes.situations.extend(now);
         }
-        tracing::info!(situations = adopted.len(), "the engine is rebuilt; what is open goes on");
+        tracing::info!(situations = told.len(), "the engine is rebuilt; what is open goes on");
         self.put_out()?;
         // A replay must not come here again: it would say the same twice.
         self.keep()

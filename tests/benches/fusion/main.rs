@@ -113,7 +113,7 @@ fn with_partial_matches() {
         bench.run(|log| traffic::vehicles(log, BUSY, CYCLES, BOOKED));
         let cost = bench.run(|log| traffic::vehicles(log, BUSY, CYCLES, BOOKED));
         let states = bench.engine.patterns();
-        let dropped: u64 = states.iter().map(|state| state.dropped.into()).sum();
+        let dropped: u64 = states.iter().map(|state| u64::from(state.dropped)).sum();
         let stopped = states.iter().filter(|state| state.stopped).count();
         println!("{partial:<12} {cost}  {dropped} let go, {stopped} patterns stopped");
         snapshot(&bench.engine);

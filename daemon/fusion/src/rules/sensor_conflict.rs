@@ -7,7 +7,8 @@
 //! away. So one wrong word is nothing, and a run of them is. What cannot be held against anything, because the others are not
 //! well or do not look there, counts for nothing.
 //!
-//! It says who is contradicted by whom, not who lies: of two cameras that nothing decides between, both are named.
+//! Who is doubted contradicts others the less, so that of two cameras the one is named that bookings or its own repetition
+//! speak against; where nothing decides between them, both are doubted and neither is named.
 
 use super::{Here, Kind, Look, Rule, Seen, Signal, Stream};
 use crate::{
@@ -114,6 +115,9 @@ const MOST_WRONG: f64 = 0.9995;
 const CONTRADICTS: f64 = 0.95;
 /// A camera in order reads something else of a vehicle that others read: dirt, shadow, the one in the next lane.
 const CAMERA_ERRS: f64 = 0.08;
+/// A camera that is wrong says again what it said of the vehicle before, every other time; one in order hardly ever does.
+const REPEATS_ITSELF: f64 = 0.5;
+const SAME_PLATE: f64 = 0.01;
 /// A vehicle is put together wrongly from what others said, or the switch bounced.
 const SWITCH_ERRS: f64 = 0.02;
 /// Scanners miss a vessel that lies behind another, or take two for one.
@@ -217,21 +221,31 @@ impl SensorConflict {
         let behind = Vehicle::of(passage, here);
         let ahead = self.ahead.take();
         if let Some(vehicle) = self.vehicle.take() {
-            for read in &vehicle.own {
-                let mut beside = ahead.iter().chain([&behind]).flat_map(|beside| &beside.reads);
-                let theirs = |(sensor, text): &(SensorId, String)| {
-                    *sensor != read.camera && read.texts.iter().any(|own| plates::alike(own, text))
-                };
-                if !read.agrees && beside.any(theirs) {
-                    continue;
-                }
-                let step = evidence(read.agrees, CAMERA_ERRS, read.sure);
+            let said = |read: &&OwnRead| read.agrees || !is_anothers(read, ahead.iter().chain([&behind]));
+            // All of them before any is noted: of two that contradict each other neither comes first.
+            let steps: Vec<f64> =
+                vehicle.own.iter().filter(said).map(|read| self.camera_step(read, ahead.as_ref())).collect();
+            for (read, step) in vehicle.own.iter().filter(said).zip(steps) {
                 let (who, by) = (Who::Camera(read.camera.clone()), read.by.clone());
                 self.note(who, step, (read.position, vehicle.crossed), by, here);
             }
             self.ahead = Some(vehicle);
         }
         self.vehicle = Some(behind);
+    }
+
+    /// What a camera's read of a vehicle adds. Who is doubted contradicts nobody surely.
+    fn camera_step(&self, read: &OwnRead, ahead: Option<&Vehicle>) -> f64 {
+        let said_before = |before: &OwnRead| before.camera == read.camera && before.texts == read.texts;
+        let repeats = !read.agrees && ahead.is_some_and(|ahead| ahead.own.iter().any(said_before));
+        let step = evidence(read.agrees, CAMERA_ERRS, read.sure * self.trust(&read.by));
+        step + if repeats { libm::log(REPEATS_ITSELF / SAME_PLATE) } else { 0.0 }
+    }
+
+    /// Probability that none of these cameras is wrong.
+    fn trust(&self, cameras: &BTreeSet<SensorId>) -> f64 {
+        let doubts = cameras.iter().filter_map(|camera| self.doubts.get(&Who::Camera(camera.clone())));
+        doubts.map(|doubt| 1.0 / (1.0 + libm::exp(doubt.wrong))).product()
     }
 
     /// The switch of the arm, against a vehicle that others saw drive through.
@@ -380,6 +394,14 @@ impl SensorConflict {
         draft.actions.clear();
         doubt.life.end(here, Phase::Closed, draft);
     }
+}
+
+/// Whether what a camera read of a vehicle is what others read of the one ahead of it or behind it.
+fn is_anothers<'a>(read: &OwnRead, mut beside: impl Iterator<Item = &'a Vehicle>) -> bool {
+    let theirs = |(sensor, text): &(SensorId, String)| {
+        *sensor != read.camera && read.texts.iter().any(|own| plates::alike(own, text))
+    };
+    beside.any(|vehicle| vehicle.reads.iter().any(theirs))
 }
 
 /// What a word adds to the log-odds that its sensor is wrong: it agrees with what the others make of the same thing, of which

@@ -88,9 +88,11 @@ fn a_rebuilt_engine_knows_the_site_although_the_log_has_forgotten_it_and_lets_go
 
 impl Gateway {
     fn half_an_hour_passes(&mut self) {
-        let now = self.pipeline.stamp;
-        let later = Stamp { gateway: now.gateway.after(Duration::from_secs(1800)), ..now };
-        self.pipeline.take(Next::Tick(later)).unwrap();
+        for _ in 0..60 {
+            let now = self.pipeline.stamp;
+            let later = Stamp { gateway: now.gateway.after(Duration::from_secs(30)), ..now };
+            self.pipeline.take(Next::Tick(later)).unwrap();
+        }
         self.pipeline.put_out().unwrap();
     }
 
