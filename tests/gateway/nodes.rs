@@ -29,6 +29,7 @@ closed = "always"
 [lines.bus]
 node_listen = "127.0.0.1:{nodes}"
 every = "50 ms"
+[nodes.{NUMBER}]
 [sensors]
 shed-door = {{ zone = "shed-1", role = "door", line = "bus", node = {NUMBER}, channel = "door" }}
 seal      = {{ zone = "shed-1", role = "node.tamper", line = "bus", node = {NUMBER}, channel = "tamper" }}
@@ -37,10 +38,26 @@ health    = {{ zone = "shed-1", role = "heartbeat", line = "bus", node = {NUMBER
     )
 }
 
+/// Nobody is there to be told.
+const SHARING: &str = r#"
+[marking]
+owner = "terminal"
+tlp = "AMBER"
+releasable_to = ["port-police", "terminal"]
+purpose = "port-facility-security"
+[recipients.port-police]
+organisation = "port-police"
+clearance = "AMBER"
+purposes = ["port-facility-security"]
+zones = ["*"]
+fields = { operational = "show" }
+upstream = { mqtt = "mqtt://127.0.0.1:9", topic = "qw/{site}/{recipient}", confirm = "transport" }
+"#;
+
 /// A gateway that waits for nodes, and where they connect to.
 async fn quay() -> (Gateway, u16) {
     let nodes = free_port();
-    let mut gateway = Gateway::new(&site(nodes), &crate::site::sharing(free_port()), &[]);
+    let mut gateway = Gateway::new(&site(nodes), SHARING, &[]);
     gateway.start().await;
     (gateway, nodes)
 }
