@@ -10,7 +10,7 @@ use std::time::Duration;
 /// With this an instruction takes a nanosecond of the board's time, however fast the host is.
 const COUNTING: &[&str] = &["-icount", "shift=0"];
 /// Of its core's 168 million instructions a second, in a thousand: what a node with five contacts may take.
-const MOST_PER_MILLE: u64 = 30;
+const MOST_PER_MILLE: u64 = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tests/firmware builds the emulated image and runs this"]

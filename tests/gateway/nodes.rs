@@ -229,9 +229,16 @@ fn update_is_refused(gateway: &Gateway) {
 }
 
 async fn a_double_is_quarantined_until_somebody_has_looked(gateway: &mut Gateway, board: &Board, port: u16) {
+    board.plug(false);
     let double = board.copy(port);
-    is(gateway, "QUARANTINED").await;
+    eventually(SOON, async || match node(gateway, &["show", "7"]) {
+        Ok(page) if page.starts_with("node 7: well") && page.contains("boots        2;") => Ok(()),
+        other => Err(format!("the copy is taken for the node: {other:?}")),
+    })
+    .await;
     drop(double);
+    board.plug(true);
+    is(gateway, "QUARANTINED").await;
     gateway.kill();
     gateway.start().await;
     is(gateway, "QUARANTINED").await;

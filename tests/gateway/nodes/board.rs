@@ -38,6 +38,7 @@ pub struct Board {
 struct Shared {
     node: Node<EmulatedFlash>,
     door: bool,
+    plugged: bool,
     wire: Wire,
 }
 
@@ -71,7 +72,7 @@ impl Board {
         let settings = draft.with(Channel::Supply).check().expect("they can be");
         let boot = Boot { reset: ResetCause::PowerOn, entropy: 5, now: 0 };
         let node = Node::boot(Config::blank().on(plate).by(settings), flash.clone(), boot);
-        let shared = Arc::new(Mutex::new(Shared { node, door: false, wire: Wire::default() }));
+        let shared = Arc::new(Mutex::new(Shared { node, door: false, plugged: true, wire: Wire::default() }));
         let (began, stop) = (Instant::now(), CancellationToken::new());
         tokio::spawn(run(Arc::clone(&shared), began, port, stop.clone()));
         Self { shared, flash, began, _stop: stop.drop_guard() }
@@ -108,6 +109,11 @@ impl Board {
         lock(&self.shared).door = open;
     }
 
+    /// Pulls the plug of its line, or puts it in again.
+    pub fn plug(&self, plugged: bool) {
+        lock(&self.shared).plugged = plugged;
+    }
+
     /// Whether its lamp blinks.
     pub fn blinks(&self) -> bool {
         lock(&self.shared).node.blinks(millis(self.began))
@@ -136,6 +142,11 @@ async fn run(shared: Arc<Mutex<Shared>>, began: Instant, port: u16, stop: Cancel
             let _ = shared.node.sense(Channel::Tamper, false, now);
             let _ = shared.node.sense(Channel::Supply, 3.3f32, now);
             shared.node.tick(now);
+        }
+        if !lock(&shared).plugged {
+            line = None;
+            tokio::time::sleep(ROUND).await;
+            continue;
         }
         let Some((stream, from_gateway, from_node)) = &mut line else {
             let stream = TcpStream::connect(("127.0.0.1", port)).await.ok();
