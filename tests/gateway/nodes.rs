@@ -243,8 +243,11 @@ async fn a_double_is_quarantined_until_somebody_has_looked(gateway: &mut Gateway
     gateway.start().await;
     is(gateway, "QUARANTINED").await;
     refuses(gateway, &["identify", "7"], "look at it, then quaywatch node clear 7");
-    let health = String::from_utf8_lossy(&gateway.ask(&["status"]).stdout).into_owned();
-    assert!(health.contains("two devices speak with its key"), "{health}");
+    eventually(SOON, async || {
+        let health = String::from_utf8_lossy(&gateway.ask(&["status"]).stdout).into_owned();
+        if health.contains("two devices speak with its key") { Ok(()) } else { Err(health) }
+    })
+    .await;
     assert!(node(gateway, &["clear", "7"]).expect("done").contains("counts again"));
     is(gateway, "well").await;
 }
