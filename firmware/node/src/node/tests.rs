@@ -393,7 +393,7 @@ fn a_door_with_a_reader_tells_who_was_let_in_who_was_not_and_that_it_was_forced(
         .with(Channel::DoorHeld);
     let mut gateway = Gateway::new(1);
     let mut node = Node::boot(configured(draft), EmulatedFlash::in_memory(5), boot(0));
-    node.receive(&gateway.say(FromGateway::Challenge), 1);
+    gateway.meet(&mut node, 1);
     let mut inputs = [(Channel::Grant, false), (Channel::Rex, false), (Channel::Door, false)];
     let (mut said, mut stored) = (List::new(), None);
     for now in (0..20_000).step_by(10) {
@@ -435,7 +435,7 @@ fn a_burst_of_badges_is_split_over_frames_that_hold_it() {
     let config = configured(Draft::default().with_sensing(Channel::Badge1, badge).with(Channel::Grant));
     let (flash, mut gateway) = (EmulatedFlash::in_memory(6), Gateway::new(1));
     let mut node = Node::boot(config, flash, boot(0));
-    node.receive(&gateway.say(FromGateway::Challenge), 1);
+    gateway.meet(&mut node, 1);
     // Sixty people in a second, with the largest numbers there are.
     for person in 0..=60u64 {
         node.sense(Channel::Badge1, Word::new(u64::MAX - person, 64), 100 + person * 16).unwrap();
