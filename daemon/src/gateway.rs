@@ -13,6 +13,7 @@ use crate::{
     config::{self, SharingFile, SiteFile, Wiring},
     health::{Board, Condition},
     ledger,
+    nodes::{Nodes, Registry},
     pipeline::{self, Pipeline},
     telemetry, upstreams,
 };
@@ -54,11 +55,18 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         budget_bytes: read.site.budget_bytes,
         ..ledger::Options::default()
     };
-    let mut opened = blocking(move || ledger::open(&options.state, store)).await?.map_err(cannot)?;
+    let state_folder = options.state.clone();
+    let mut opened = blocking(move || ledger::open(&state_folder, store)).await?.map_err(cannot)?;
     let recovered = opened.recovered.clone();
     tracing::info!(records = recovered.last.0, torn_bytes = recovered.torn_bytes, "the store is open");
     if recovered.state_set_aside {
         tracing::error!("the state could not be read and was set aside; it is being rebuilt from the log");
+    }
+    let (registry, damaged_registry) = Registry::open(&options.state, opened.node_key).map_err(cannot)?;
+    if let Some(aside) = damaged_registry {
+        let why = format!("the keys of enrolled nodes could not be read and are set aside as {}", aside.display());
+        tracing::error!("{why}; enrol these nodes again");
+        board.say("node keys", Condition::Degraded(format!("{why}; enrol these nodes again, then remove that file")));
     }
     let findings = opened.findings();
     let (intake, outbox, state) = (opened.intake.clone(), opened.outbox.clone(), opened.state.clone());
@@ -93,6 +101,9 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
 
     let taps = Taps::default();
     let (reload_in, mut reloads) = mpsc::channel::<oneshot::Sender<Result<String, String>>>(4);
+    let (rekey, mut rekeyed) = mpsc::channel::<oneshot::Sender<()>>(4);
+    let background = CancellationToken::new();
+    let nodes = Nodes::new(registry, intake.clone(), board.clone(), rekey, background.clone());
     let sensors = Arc::new(ArcSwap::from_pointee(read.sensors()));
     let known = sensors.clone();
     let admin = admin::Admin {
@@ -102,6 +113,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         board: board.clone(),
         learned,
         reload: reload_in,
+        nodes: nodes.clone(),
         sensors: Arc::new(move |sensor: &SensorId| known.load().contains(sensor)),
         dead_letters: Arc::new(move |line: Option<&LineId>| {
             let letters = dead_letters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -116,6 +128,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         intake: intake.clone(),
         taps,
         board: board.clone(),
+        nodes: nodes.clone(),
         upstream: upstreams::Parts {
             outbox,
             state,
@@ -125,15 +138,17 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
             reference_key,
         },
     };
-    let background = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(admin, options.admin, background.clone()));
     let watch = tokio::spawn(watch_ledger(writer, board.clone(), background.clone()));
+
+    let node_watch = tokio::spawn(nodes.watch());
 
     let mut running = Running::default();
     let outcome = match first {
         Err(why) => Err(why),
         Ok(_) => {
-            running.change_to(read.wiring, &shared).await;
+            let mut wiring = read.wiring;
+            running.change_to(wiring.clone(), &shared).await;
             board.say("files", Condition::Well);
             ready();
             let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
@@ -143,8 +158,13 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
                     ended = &mut pipeline_ended => break Err(why_ended(ended, &board)),
                     _ = hangup.recv() => None,
                     Some(answer) = reloads.recv() => Some(answer),
+                    Some(done) = rekeyed.recv() => {
+                        running.change_to(wiring.clone(), &shared).await;
+                        let _ = done.send(());
+                        continue;
+                    }
                 };
-                let said = reload(&options.files, &shared, &mut running, &sensors).await;
+                let said = reload(&options.files, &shared, (&mut running, &mut wiring), &sensors).await;
                 match answer {
                     Some(answer) => drop(answer.send(said)),
                     None => record_hangup(&intake, said).await,
@@ -163,7 +183,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
     };
     running.stop_all().await;
     background.cancel();
-    let _ = watch.await;
+    let (_, _) = (watch.await, node_watch.await);
     if let Ok(Err(why)) = admin.await {
         tracing::warn!(%why, "the admin socket could not be served");
     }
@@ -205,7 +225,7 @@ impl Read {
 async fn reload(
     files: &Files,
     shared: &Shared,
-    running: &mut Running,
+    (running, wiring): (&mut Running, &mut Wiring),
     sensors: &ArcSwap<BTreeSet<SensorId>>,
 ) -> Result<String, String> {
     let for_reading = files.clone();
@@ -221,7 +241,8 @@ async fn reload(
     // First the record, then the lines: what a new line says must find its sensor in force.
     shared.intake.store(read.controls().into()).await.map_err(|why| why.to_string())?;
     sensors.store(Arc::new(read.sensors()));
-    let changes = running.change_to(read.wiring, shared).await;
+    *wiring = read.wiring;
+    let changes = running.change_to(wiring.clone(), shared).await;
     shared.board.say("files", Condition::Well);
     let said = format!("applied {} and {}: {changes}", files.site.display(), files.sharing.display());
     tracing::info!("{said}");

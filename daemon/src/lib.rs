@@ -8,7 +8,7 @@
 //!
 //! [`gateway`] starts and stops all of it; [`pipeline`] is the one consumer of the log; [`ledger`] is the promise that
 //! what was acknowledged is on disk; [`config`] turns two files into types that cannot be wrong; [`upstreams`] carry
-//! products out; [`admin`] is how commands reach a live gateway.
+//! products out; [`nodes`] keeps the keys of sensor nodes; [`admin`] is how commands reach a live gateway.
 //!
 //! **The daemon decides nothing about the port: decoding, fusing and releasing are pure and live in other crates. It moves
 //! bytes, keeps promises about them, and says when it cannot.**
@@ -20,6 +20,7 @@ pub mod gateway;
 pub mod guards;
 pub mod health;
 pub mod ledger;
+pub mod nodes;
 pub mod pipeline;
 pub mod published;
 pub mod references;

@@ -48,6 +48,56 @@ pub enum Control {
     LogDamage { reason: String, bytes: u64 },
     /// A person put a frozen set of rates and calibration in force, in place of the one before.
     RatesAdopted { by: String, model: Box<Model> },
+    /// Something was done to a sensor node, or was found out about who speaks in its name.
+    Node {
+        /// Who did it: a person at the admin socket, or the gateway itself.
+        by: String,
+        /// Its number on the bus.
+        node: u16,
+        #[serde(with = "self_describing")]
+        act: Box<NodeAct>,
+    },
+}
+
+/// What was done to a node. Keys are never part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeAct {
+    /// It was given a key over a wire that a person had to connect, and proved that it took it.
+    Enrolled {
+        /// What its chip calls itself, in hexadecimal digits.
+        chip: String,
+        /// For which board its firmware is.
+        board: u16,
+        /// The firmware's version.
+        firmware: u32,
+        /// Whether it took the place of a key that was there.
+        #[serde(default)]
+        replaced: bool,
+    },
+    /// A new key was made for it: both hold until it has used the new one.
+    RotationBegan,
+    /// It has used its new key: the old one is gone.
+    Rotated,
+    /// Its key is gone: who speaks in its name from here on is not it.
+    Revoked,
+    /// It is to run a firmware image.
+    UpdateOrdered {
+        /// The image's version.
+        version: u32,
+        /// BLAKE3 of the whole file, in hexadecimal digits.
+        digest: String,
+    },
+    /// That came to an end, and how.
+    UpdateEnded { version: u32, outcome: String },
+    /// Settings were sent to it, and what it said.
+    Configured { digest: String, outcome: String },
+    /// It was asked to show itself.
+    Identified,
+    /// Two devices speak with its key: nothing in its name counts until a person has looked.
+    Quarantined { why: String },
+    /// A person has looked: it counts again.
+    Cleared,
 }
 
 /// What an operator did to the live gateway.

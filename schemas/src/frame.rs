@@ -32,20 +32,33 @@
 //! A frame inside the window that had been stored already is dropped by the ledger, through its observations' identity
 //! (node, epoch, counter, index).
 //!
-//! In the other direction a node takes a new session only from a challenge and then insists on rising counters. Somebody
-//! who recorded a former session can replay its challenge and its polls; what they achieve is a poll and an
-//! acknowledgement of what truly had been stored. Commands therefore carry a token of the node's last hello.
+//! In the other direction a node takes a new session only from a challenge, answers it with a token that it never used
+//! before, and insists on rising counters. All but challenges is sealed with a key that hangs on that token
+//! ([`LinkKey::after`]): a recording of polls or orders is worth nothing, not even to a node that restarted. A recorded
+//! challenge is answered, with a hello that no gateway takes; the session before goes on until the new one was used.
+//!
+//! # A new key
+//!
+//! [`Rekey`](message::Task::Rekey) brings a node a new key, sealed under the one it has. From there on the node reads frames
+//! under either; the first one under the new key, a challenge, makes it keep only that one, in flash, before it answers.
+//! Counters and store epoch go on: under another key no nonce repeats. Who has the former key and a recording of the
+//! rotation has the new key too: a key that somebody else may know is replaced by enrolling the node again, at the node.
 
 pub mod channel;
+pub mod console;
 pub mod crypt;
 pub mod message;
+pub mod settings;
 pub mod window;
 mod wire;
 
 pub use self::{
     channel::Channel,
     crypt::{Direction, LinkKey, NodeKey, SuiteId},
-    wire::{Deframer, Forged, Header, NotAMessage, Opened, Sealed, TooLong, Unreadable, Wire, seal, seal_payload},
+    wire::{
+        Clear, Deframer, Forged, Found, Header, NotAMessage, Opened, Sealed, TooLong, Unreadable, Wire, in_clear, seal,
+        seal_payload,
+    },
 };
 
 /// The version of the frame and of everything in it.

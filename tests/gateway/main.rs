@@ -2,6 +2,7 @@
 
 mod explain;
 mod kill;
+mod nodes;
 mod operations;
 mod rates;
 mod reload;

@@ -1,6 +1,6 @@
 //! The commands' end of the admin socket.
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,11 @@ pub struct Answer {
 
 /// Asks a live gateway.
 pub async fn ask(socket: &Path, method: Method, path: &str) -> Result<Answer, AdminError> {
+    send(socket, method, path, Vec::new()).await
+}
+
+/// Hands a live gateway something, a file for example.
+pub async fn send(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, AdminError> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| AdminError::NotRunning { path: socket.to_owned(), source })?;
@@ -41,7 +46,7 @@ pub async fn ask(socket: &Path, method: Method, path: &str) -> Result<Answer, Ad
         .method(method)
         .uri(path)
         .header("host", "quaywatch")
-        .body(Empty::<bytes::Bytes>::new())
+        .body(Full::<bytes::Bytes>::new(body.into()))
         .map_err(|wrong| AdminError::Refused(wrong.to_string()))?;
     let response = sender.send_request(request).await?;
     let status = response.status();

@@ -1,16 +1,22 @@
 //! The gateway's end of the admin socket.
 
-use crate::{health::Board, ledger::State, pipeline::Learned};
+use crate::{
+    health::Board,
+    ledger::State,
+    nodes::{Console, Nodes, Refused, Say, images},
+    pipeline::Learned,
+};
 use axum::{
     Router,
     body::Body,
-    extract::{ConnectInfo, Path, Query, Request, connect_info::Connected},
+    extract::{ConnectInfo, DefaultBodyLimit, Path, Query, Request, connect_info::Connected},
     http::StatusCode,
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{get, post},
     serve::IncomingStream,
 };
+use bytes::Bytes;
 use quaywatch_drivers::{intake::Intake, tap::Taps};
 use quaywatch_schemas::{Control, LineId, Record, SensorId, control::OperatorAct};
 use serde::Deserialize;
@@ -38,6 +44,8 @@ pub struct Admin {
     pub sensors: Arc<dyn Fn(&SensorId) -> bool + Send + Sync>,
     /// What was learned, and what is proposed.
     pub learned: watch::Receiver<Option<Arc<Learned>>>,
+    /// Sensor nodes.
+    pub nodes: Nodes,
     /// The last dead letters, newest last, as lines of text without their payloads.
     pub dead_letters: DeadLettersOf,
 }
@@ -90,7 +98,7 @@ fn router(admin: Admin) -> Router {
     let admin = Arc::new(admin);
     let with = |admin: &Arc<Admin>| admin.clone();
     let (a, b, c, d, e) = (with(&admin), with(&admin), with(&admin), with(&admin), with(&admin));
-    let (f, g, h) = (with(&admin), with(&admin), admin);
+    let (f, g, h, nodes) = (with(&admin), with(&admin), with(&admin), admin.nodes.clone());
     Router::new()
         .route("/health", get(move || health(a.clone())))
         .route("/reload", post(move |ConnectInfo(peer)| reload(b.clone(), peer)))
@@ -103,7 +111,91 @@ fn router(admin: Admin) -> Router {
         .route("/conclusions", get(move || conclusions(f.clone())))
         .route("/rates", get(move || rates(g.clone())))
         .route("/rates/adopt/{id}", post(move |ConnectInfo(peer), Path(id)| adopt(h.clone(), peer, id)))
+        .merge(of_nodes(nodes))
         .layer(axum::middleware::from_fn(only_ours))
+}
+
+/// How nodes are says nothing about the port and leaves no trace; every act does.
+fn of_nodes(nodes: Nodes) -> Router {
+    let (list, revoke, clear) = (nodes.clone(), nodes.clone(), nodes.clone());
+    let (enrol, rotate, configure) = (nodes.clone(), nodes.clone(), nodes.clone());
+    let (update, identify) = (nodes.clone(), nodes);
+    Router::new()
+        .route("/nodes", get(move || async move { axum::Json(list.list().await) }))
+        .route(
+            "/nodes/{node}/revoke",
+            post(move |ConnectInfo(peer): ConnectInfo<Peer>, Path(node)| async move {
+                said(revoke.revoke(node, peer.name()).await)
+            }),
+        )
+        .route(
+            "/nodes/{node}/clear",
+            post(move |ConnectInfo(peer): ConnectInfo<Peer>, Path(node)| async move {
+                said(clear.clear(node, peer.name()).await)
+            }),
+        )
+        .route(
+            "/nodes/{node}/enrol",
+            post(|ConnectInfo(peer): ConnectInfo<Peer>, Path(node), console: Bytes| async move {
+                match serde_json::from_slice::<Console>(&console) {
+                    Ok(console) => told(move |say| async move { enrol.enrol(node, console, peer.name(), &say).await }),
+                    Err(why) => (StatusCode::BAD_REQUEST, why.to_string()).into_response(),
+                }
+            }),
+        )
+        .route(
+            "/nodes/{node}/rotate",
+            post(|ConnectInfo(peer): ConnectInfo<Peer>, Path(node)| async move {
+                told(move |say| async move { rotate.rotate(node, peer.name(), &say).await })
+            }),
+        )
+        .route(
+            "/nodes/{node}/configure",
+            post(|ConnectInfo(peer): ConnectInfo<Peer>, Path(node), settings: Bytes| async move {
+                told(move |say| async move { configure.configure(node, &settings, peer.name(), &say).await })
+            }),
+        )
+        .route(
+            "/nodes/{node}/update",
+            post(|ConnectInfo(peer): ConnectInfo<Peer>, Path(node), image: Bytes| async move {
+                told(move |say| async move { update.update(node, &image, peer.name(), &say).await })
+            })
+            .layer(DefaultBodyLimit::max(images::LARGEST)),
+        )
+        .route(
+            "/nodes/{node}/identify",
+            post(|ConnectInfo(peer): ConnectInfo<Peer>, Path(node), Query(Blink { seconds })| async move {
+                told(move |say| async move { identify.identify(node, seconds, peer.name(), &say).await })
+            }),
+        )
+}
+
+#[derive(Deserialize)]
+struct Blink {
+    seconds: u16,
+}
+
+/// Lets an order go on whether or not who gave it stays, and tells them line by line.
+fn told<F: Future<Output = Result<String, Refused>> + Send>(order: impl FnOnce(Say) -> F + Send + 'static) -> Response {
+    let (say, heard) = Say::to_somebody();
+    tokio::spawn(async move {
+        let done = order(say.clone()).await;
+        say.end(done).await;
+    });
+    let lines = futures_util::stream::unfold(heard, |mut heard| async move {
+        let mut line = serde_json::to_string(&heard.recv().await?).ok()?;
+        line.push('\n');
+        Some((Ok::<_, std::convert::Infallible>(line), heard))
+    });
+    Body::from_stream(lines).into_response()
+}
+
+fn said(done: Result<String, Refused>) -> Response {
+    match done {
+        Ok(said) => said.into_response(),
+        Err(why @ Refused::NotSo(_)) => (StatusCode::CONFLICT, why.to_string()).into_response(),
+        Err(why @ Refused::Cannot(_)) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    }
 }
 
 async fn only_ours(ConnectInfo(peer): ConnectInfo<Peer>, request: Request, next: Next) -> Response {

@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod live;
+pub mod node;
 pub mod rates;
 pub mod replay;
 pub mod run;
@@ -49,6 +50,8 @@ enum Command {
     Replay(replay::Replay),
     /// Show what sensors and scores have turned out to be worth and what is proposed, or adopt it
     Rates(rates::Rates),
+    /// Sensor nodes: enrol, list, show, rotate and revoke keys, update, configure, identify
+    Node(node::Node),
 }
 
 /// The two files and where secrets are.
@@ -97,6 +100,7 @@ impl Cli {
             Command::Explain(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Rates(command) => command.run(),
+            Command::Node(command) => command.run(),
         };
         match done {
             Ok(code) => code,

@@ -22,7 +22,7 @@ mod wiring;
 mod written;
 
 pub use schema::{sharing_schema, site_schema};
-pub use wiring::{Answers, Wiring};
+pub use wiring::{Answers, NodePlace, Wiring};
 
 use findings::Source;
 use plan::{SharingPlan, SitePlan};

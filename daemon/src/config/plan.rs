@@ -15,7 +15,7 @@ use toml::Spanned;
 pub(super) struct SitePlan {
     pub(super) source: Source,
     pub(super) lines: BTreeMap<LineId, Line>,
-    pub(super) nodes: BTreeMap<NodeNumber, Spanned<Credential>>,
+    pub(super) nodes: BTreeMap<NodeNumber, Option<Spanned<Credential>>>,
     pub(super) feeds: BTreeMap<FeedId, Feed>,
     pub(super) operations: Option<SocketAddr>,
 }

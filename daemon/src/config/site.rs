@@ -154,18 +154,12 @@ fn served(operations: Option<Table<OperationsTable>>, findings: &mut Findings) -
     listen.map_or(Some(OPERATIONS), |listen| listen.into_inner().0)
 }
 
+/// Whose key is handed out by the site; `None` for nodes that are enrolled.
 fn keys(
     nodes: Named<NodeNumber, NodeTable>,
     findings: &mut Findings,
-) -> BTreeMap<NodeNumber, Spanned<super::values::Credential>> {
-    let mut keys = BTreeMap::new();
-    for (number, table) in nodes.tables {
-        let help = "key = \"credential:NAME\"; the file NAME holds the node's key, 64 hexadecimal digits";
-        if let Some(key) = findings.need(table.value.key, (&table.at, &table.path), "key", help) {
-            keys.insert(number, key);
-        }
-    }
-    keys
+) -> BTreeMap<NodeNumber, Option<Spanned<super::values::Credential>>> {
+    nodes.tables.into_iter().map(|(number, table)| (number, findings.take(table.value.key))).collect()
 }
 
 /// What a site is called and when it is.

@@ -40,8 +40,10 @@ pub struct Wiring {
     pub ais: BTreeMap<LineId, ais::Config>,
     /// Radars, lidars and camera trackers that stream frames.
     pub frames: BTreeMap<LineId, frame::Config>,
-    /// Node buses.
+    /// Node buses. [`Wiring::enrol`] puts the nodes on them.
     pub node_links: BTreeMap<LineId, node_link::Config>,
+    /// All nodes that a sensor is on.
+    pub nodes: BTreeMap<u16, NodePlace>,
     /// Folders that references are dropped into.
     pub folders: BTreeMap<FeedId, PathBuf>,
     /// Ways to the recipients.
@@ -50,6 +52,17 @@ pub struct Wiring {
     pub answers: Option<Answers>,
     /// Where `/metrics` and `/health` are served; loopback unless the site file says otherwise.
     pub operations: Option<SocketAddr>,
+}
+
+/// Where a node hangs and what is on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePlace {
+    /// Its bus.
+    pub line: LineId,
+    /// What its channels are.
+    pub channels: Vec<node_link::Channel>,
+    /// Its key, if the site hands it out.
+    pub key: Option<Secret>,
 }
 
 /// Where recipients may post answers, receipts and requests.
@@ -77,6 +90,20 @@ pub(super) fn wire(site: &SitePlan, sharing: &SharingPlan, folder: &Path) -> Res
     let mut problems = of_site.findings.into_problems(&site.source);
     problems.0.extend(of_sharing.findings.into_problems(&sharing.source).0);
     Err(problems)
+}
+
+impl Wiring {
+    /// Puts every node on its bus as `put` makes it of its number and place; one that it makes nothing of is not polled.
+    pub fn enrol(&mut self, mut put: impl FnMut(u16, &NodePlace) -> Option<node_link::Node>) {
+        for config in self.node_links.values_mut() {
+            config.nodes.clear();
+        }
+        for (number, place) in &self.nodes {
+            if let (Some(config), Some(node)) = (self.node_links.get_mut(&place.line), put(*number, place)) {
+                config.nodes.push(node);
+            }
+        }
+    }
 }
 
 fn lines(plan: &SitePlan, secrets: &mut Secrets<'_>, wiring: &mut Wiring) {
@@ -144,12 +171,12 @@ fn lines(plan: &SitePlan, secrets: &mut Secrets<'_>, wiring: &mut Wiring) {
                         channels.entry(*node).or_default().push(channel.clone());
                     }
                 }
-                let nodes = channels.into_iter().filter_map(|(number, channels)| {
-                    let key = secrets.node_key(plan.nodes.get(&number)?)?;
-                    Some(node_link::Node { number: number.0, key, channels })
-                });
-                let nodes = nodes.collect();
-                let config = node_link::Config { carrier: carrier.clone(), every: *every, timeout: *timeout, nodes };
+                for (number, channels) in channels {
+                    let key = plan.nodes.get(&number).and_then(|key| secrets.node_key(key.as_ref()?));
+                    wiring.nodes.insert(number.0, NodePlace { line: id.clone(), channels, key });
+                }
+                let (carrier, nodes) = (carrier.clone(), Vec::new());
+                let config = node_link::Config { carrier, every: *every, timeout: *timeout, nodes };
                 wiring.node_links.insert(id.clone(), config);
             }
         }

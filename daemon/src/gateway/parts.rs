@@ -5,6 +5,7 @@ use super::operations;
 use crate::{
     config::{Answers, Wiring},
     health::{Board, Condition},
+    nodes::Nodes,
     references, upstreams,
 };
 use quaywatch_drivers::{
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) intake: Intake,
     pub(super) taps: Taps,
     pub(super) board: Board,
+    pub(super) nodes: Nodes,
     pub(super) upstream: upstreams::Parts,
 }
 
@@ -76,7 +78,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 impl Running {
     /// Stops what is no longer wanted or wanted otherwise, then starts what is missing.
-    pub(super) async fn change_to(&mut self, wiring: Wiring, shared: &Shared) -> Changes {
+    pub(super) async fn change_to(&mut self, mut wiring: Wiring, shared: &Shared) -> Changes {
+        shared.nodes.placed(&wiring.nodes, &wiring.node_links);
+        wiring.enrol(|number, place| shared.nodes.keyed(number, place));
         let wanted: BTreeMap<String, Part> = parts_of(wiring).map(|part| (part.name(), part)).collect();
         let stale: Vec<String> = self
             .0
@@ -187,7 +191,10 @@ impl Part {
             Self::SerialText(id, config) => tokio::spawn(serial_text::run(line(id), config)),
             Self::Ais(id, config) => tokio::spawn(ais::run(line(id), config)),
             Self::Frames(id, config) => tokio::spawn(frame::run(line(id), config)),
-            Self::NodeLink(id, config) => tokio::spawn(node_link::run(line(id), config)),
+            Self::NodeLink(id, config) => {
+                let wishes = shared.nodes.bus(&id);
+                tokio::spawn(node_link::run(line(id), config, wishes))
+            }
             Self::Folder(feed, folder) => {
                 let (intake, board) = (shared.intake.clone(), shared.board.clone());
                 tokio::spawn(references::watch_folder(feed, folder, intake, board, stop.clone()))

@@ -47,6 +47,7 @@ struct Secret {
     situation: [u8; 32],
     reference: [u8; 32],
     handle: [u8; 32],
+    node: [u8; 32],
     /// Sealing keys by id; the last one seals.
     sealing: Vec<(KeyId, [u8; 32])>,
 }
@@ -56,6 +57,7 @@ impl Drop for Secret {
         self.situation.zeroize();
         self.reference.zeroize();
         self.handle.zeroize();
+        self.node.zeroize();
         self.sealing.iter_mut().for_each(|(_, key)| key.zeroize());
     }
 }
@@ -71,6 +73,7 @@ impl Keys {
                 situation: random()?,
                 reference: random()?,
                 handle: random()?,
+                node: random()?,
                 sealing: vec![(KeyId(1), random()?)],
             },
         };
@@ -100,6 +103,11 @@ impl Keys {
 
     pub(super) fn reference(&self) -> [u8; 32] {
         self.secret.reference
+    }
+
+    /// Seals the file of the nodes' keys.
+    pub(super) fn node(&self) -> [u8; 32] {
+        self.secret.node
     }
 
     /// Seals bytes with the newest key.
@@ -193,7 +201,7 @@ fn wrapping_key(folder: &Path) -> Result<Option<[u8; 32]>, KeysError> {
 }
 
 /// Replaces a file so that either the old or the new one is there after a power cut.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeysError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeysError> {
     let write = || {
         let fresh = path.with_extension("new");
         let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;

@@ -25,6 +25,8 @@ mod segment;
 mod state;
 mod writer;
 
+pub use keys::KeysError;
+pub(crate) use keys::replace;
 pub use log::{LogError, LogReader};
 pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError, Waiting};
 pub use state::{Changes, Checkpoint, Kept, Places, State, StateError};
@@ -88,6 +90,8 @@ pub struct Opened {
     pub situation_key: [u8; 32],
     /// Keys the references recipients see.
     pub reference_key: [u8; 32],
+    /// Seals the file of the nodes' keys.
+    pub node_key: [u8; 32],
     writer: Writer,
     _lock: File,
 }
@@ -180,9 +184,21 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let (intake, batches) = Intake::bounded(options.intake_bound);
     let (records_in, records) = mpsc::channel(64);
     let clock = clock::Clock::starting_after(GatewayTime(found.last_gateway.0.max(outbox.latest_concluded().0)));
-    let (situation_key, reference_key) = (keys.situation(), keys.reference());
+    let (situation_key, reference_key, node_key) = (keys.situation(), keys.reference(), keys.node());
     let (writer, control) = Writer::new(log, recovered.last, outbox.clone(), keys, clock, batches, records_in, options);
-    Ok(Opened { intake, records, outbox, state, control, recovered, situation_key, reference_key, writer, _lock: lock })
+    Ok(Opened {
+        intake,
+        records,
+        outbox,
+        state,
+        control,
+        recovered,
+        situation_key,
+        reference_key,
+        node_key,
+        writer,
+        _lock: lock,
+    })
 }
 
 impl Opened {

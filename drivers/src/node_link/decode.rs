@@ -6,9 +6,10 @@ use quaywatch_schemas::{
     frame::{
         Channel, Header,
         channel::Kind,
-        message::{Data, Missing, Value},
+        message::{Card, Data, Doubt, Missing, Value},
     },
-    observation::{Authenticity, Freshness, Health, Measure, SourceId},
+    observation::{AccessDecision, Authenticity, Credential, DenialReason, Freshness, Health, Measure, SourceId},
+    sealed::{Identity, Private},
     units::{Finite, Unit},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -42,7 +43,8 @@ pub(super) fn observations(
         if is_newest {
             newest.insert(sample.channel, (data.boot, said_at));
         }
-        let is_young = mapped.is_some_and(|(age, _)| age <= LIVE_WITHIN.as_nanos() as i64);
+        let age = mapped.and_then(|(age, _)| age);
+        let is_young = age.is_some_and(|age| age <= LIVE_WITHIN.as_nanos() as i64);
         observations.push(Observation {
             source_id: Some(source_id(sensor, header, index)),
             observed_at: mapped.map(|(_, at)| at),
@@ -77,26 +79,50 @@ fn source_id(sensor: &SensorId, header: &Header, index: usize) -> SourceId {
 }
 
 fn reading(channel: Channel, value: Value, unit: Option<&Unit>) -> Reading {
-    match value {
-        Value::State(true) if channel == Channel::Tamper => Reading::Health(Health::Tampered),
-        Value::State(on) => Reading::Contact(on),
-        Value::Measure(value) => {
-            measure(channel, value, unit).map_or(Reading::NoData(NoData::BadValue), Reading::Measure)
-        }
-        Value::Health { boots, reset, supply_mv } => {
+    let measured = |value, settled| match measure(channel, value, settled, unit) {
+        Some(measure) => Reading::Measure(measure),
+        None => Reading::NoData(NoData::BadValue),
+    };
+    match (channel.kind(), value) {
+        (Kind::State, Value::State(true)) if channel == Channel::Tamper => Reading::Health(Health::Tampered),
+        (Kind::State, Value::State(on)) => Reading::Contact(on),
+        (Kind::Measure(_), Value::Measure(value)) => measured(value, None),
+        (Kind::Measure(_), Value::Load { value, settled }) => measured(value, Some(settled)),
+        (Kind::Health, Value::Health { boots, reset, supply_mv }) => {
             Reading::Health(Health::Node { boots, reset_cause: reset.into(), supply_mv })
         }
-        Value::Missing(Missing::BadValue) => Reading::NoData(NoData::BadValue),
-        Value::Missing(Missing::Overload(lost)) => Reading::NoData(NoData::Overload(u64::from(lost))),
+        (Kind::Credential, Value::Credential { card, granted }) => Reading::Credential(Credential {
+            holder: Identity { handle: None, value: Private::clear(holder(card)) },
+            // A reader sees a lock that stays shut and no reason.
+            decision: if granted { AccessDecision::Granted } else { AccessDecision::Denied(DenialReason::Other) },
+        }),
+        (_, Value::Missing(missing)) => Reading::NoData(match missing {
+            Missing::BadValue => NoData::BadValue,
+            Missing::Overload(lost) => NoData::Overload(u64::from(lost)),
+            Missing::Doubted(Doubt::NotRead) => NoData::Timeout,
+            Missing::Doubted(Doubt::Covered) => NoData::Blind,
+            Missing::Doubted(Doubt::Stuck | Doubt::Noisy) => NoData::Faulty,
+            Missing::Doubted(Doubt::OutOfRange | Doubt::Uncompensated) => NoData::BadValue,
+        }),
+        // A node that means something else by this channel than we do.
+        (Kind::State | Kind::Measure(_) | Kind::Health | Kind::Credential, _) => Reading::NoData(NoData::BadValue),
     }
 }
 
-fn measure(channel: Channel, value: f32, wanted: Option<&Unit>) -> Option<Measure> {
+/// A credential as rosters and access systems write it: `facility-number`, or the number alone.
+fn holder(card: Card) -> String {
+    match card.facility {
+        Some(facility) => format!("{facility}-{}", card.number),
+        None => card.number.to_string(),
+    }
+}
+
+fn measure(channel: Channel, value: f32, stable: Option<bool>, wanted: Option<&Unit>) -> Option<Measure> {
     // The shortest decimal that is this f32: 0.1, not 0.10000000149.
     let value: f64 = value.to_string().parse().ok()?;
     let own = match channel.kind() {
         Kind::Measure(unit) => Unit::new(unit).ok(),
-        Kind::State | Kind::Health => None,
+        Kind::State | Kind::Health | Kind::Credential => None,
     };
     let (value, unit) = match (own, wanted) {
         (Some(own), Some(wanted)) if own != *wanted && own.quantity() == wanted.quantity() => {
@@ -106,7 +132,7 @@ fn measure(channel: Channel, value: f32, wanted: Option<&Unit>) -> Option<Measur
         (Some(own), None) => (value, own),
         (None, None) => return None,
     };
-    Some(Measure { value: Finite::new(value).ok()?, unit, stable: None })
+    Some(Measure { value: Finite::new(value).ok()?, unit, stable })
 }
 
 #[cfg(test)]
@@ -152,9 +178,13 @@ mod tests {
             (Channel::Supply, 0, Value::Missing(Missing::BadValue)),
             (Channel::Pir, 0, Value::Missing(Missing::Overload(9))),
             (Channel::Health, 0, Value::Health { boots: 3, reset: ResetCause::BrownOut, supply_mv: None }),
+            (Channel::Load3, 0, Value::Load { value: 7.5, settled: true }),
+            (Channel::Range, 0, Value::Missing(Missing::Doubted(Doubt::Covered))),
+            (Channel::Pir, 0, Value::Measure(1.0)),
         ];
         let said = read(&data(100_000, &words), &mut Newest::new());
         let load = Measure { value: Finite::new(412.1).unwrap(), unit: Unit::new("kN").unwrap(), stable: None };
+        let settled = Measure { value: Finite::new(7.5).unwrap(), stable: Some(true), ..load.clone() };
         let expected = [
             Reading::Contact(true),
             Reading::Health(Health::Tampered),
@@ -164,6 +194,9 @@ mod tests {
             Reading::NoData(NoData::BadValue),
             Reading::NoData(NoData::Overload(9)),
             Reading::Health(Health::Node { boots: 3, reset_cause: 2, supply_mv: None }),
+            Reading::Measure(settled),
+            Reading::NoData(NoData::Blind),
+            Reading::NoData(NoData::BadValue),
         ];
         assert_eq!(said.iter().map(|said| said.reading.clone()).collect::<Vec<_>>(), expected);
         assert!(said.iter().all(|said| said.authenticity == Authenticity::NodeAead));
@@ -187,10 +220,37 @@ mod tests {
     #[test]
     fn a_unit_of_the_same_quantity_is_converted_to_and_last_words_are_a_fault() {
         let newton = Unit::new("N").unwrap();
-        assert_eq!(measure(Channel::Load1, 412.5, Some(&newton)).unwrap().value.get(), 412_500.0);
-        assert_eq!(measure(Channel::Load1, 4.5, Some(&Unit::new("m").unwrap())).unwrap().value.get(), 4.5);
+        assert_eq!(measure(Channel::Load1, 412.5, None, Some(&newton)).unwrap().value.get(), 412_500.0);
+        assert_eq!(measure(Channel::Load1, 4.5, None, Some(&Unit::new("m").unwrap())).unwrap().value.get(), 4.5);
         let last = Data { last_words: true, ..data(100_000, &[(Channel::Supply, 0, Value::Measure(8.1))]) };
         let said = read(&last, &mut Newest::new());
         assert_eq!((said[1].sensor.as_str(), &said[1].reading), ("health", &Reading::Health(Health::Faulty)));
+    }
+    #[test]
+    fn every_quantity_of_the_firmware_is_one_of_ours() {
+        for channel in Channel::ALL {
+            if let Kind::Measure(unit) = channel.kind() {
+                assert_eq!(measure(channel, 1.5, None, None).unwrap().unit, Unit::new(unit).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_credential_becomes_its_holder_and_what_the_lock_did_and_no_word_of_ours_shows_its_number() {
+        let card = Card { facility: Some(17), number: 40_021 };
+        let words = [
+            (Channel::Badge1, 0, Value::Credential { card, granted: true }),
+            (Channel::Badge2, 0, Value::Credential { card: Card { facility: None, ..card }, granted: false }),
+        ];
+        let data = data(100_000, &words);
+        let said = read(&data, &mut Newest::new());
+        let expected = [("17-40021", AccessDecision::Granted), ("40021", AccessDecision::Denied(DenialReason::Other))];
+        for (said, (holder, decision)) in said.iter().zip(expected) {
+            let Reading::Credential(credential) = &said.reading else { panic!("{said:?}") };
+            assert_eq!((credential.holder.value.as_clear(), credential.decision), (Some(holder), decision));
+            assert_eq!(credential.holder.handle, None, "the ledger makes it, with a key that no driver has");
+        }
+        let shown = format!("{data:?} {said:?}");
+        assert!(!shown.contains("40021") && !shown.contains("17-"), "{shown}");
     }
 }

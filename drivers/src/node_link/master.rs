@@ -1,13 +1,15 @@
 //! The bus's master: whose turn it is. Bytes, receipts and time in, bytes and records out; no clock, no socket.
 
 use super::{
-    Config,
+    Carrier, Config, Distrust,
     decode::{Channels, alarm_sensors},
+    orders::{NotTaken, OrderId, Report, Request},
     peer::{Came, Peer, Said},
+    standing::Standing,
 };
 use quaywatch_schemas::{
     DeadLetter, LineId, NoData, Observation, Reading, Record, SensorId, WallTime,
-    frame::{Channel, Deframer, NodeKey, Sealed, Unreadable},
+    frame::{Channel, Deframer, Sealed, Unreadable},
     observation::Health,
 };
 use std::{
@@ -66,6 +68,15 @@ pub enum Output {
         /// The frame's message, for who watches live.
         raw: Vec<u8>,
     },
+    /// How far an order is.
+    Report {
+        /// Whose.
+        node: u16,
+        /// Which.
+        order: OrderId,
+        /// How far.
+        report: Report,
+    },
     /// A frame to count.
     Count(Outcome),
     /// Something to log.
@@ -77,7 +88,7 @@ pub enum Output {
 pub enum Outcome {
     /// New data.
     Accepted,
-    /// A hello, the end of a turn, a refusal.
+    /// A hello, the end of a turn, the answer to an order.
     Control,
     /// It has come before.
     Repeat,
@@ -87,6 +98,10 @@ pub enum Outcome {
     Forged,
     /// Of a node that is not in the site file.
     UnknownNode,
+    /// In the name of a node that is revoked or in quarantine.
+    Distrusted,
+    /// Proven, and not from the device that the node is: two have its key.
+    Double,
     /// Of another session or boot, or from before the challenge was answered.
     Stale,
     /// Proven, and not understood.
@@ -109,6 +124,8 @@ impl Outcome {
             Self::Noise => "noise",
             Self::Forged => "forged",
             Self::UnknownNode => "unknown-node",
+            Self::Distrusted => "distrusted",
+            Self::Double => "double",
             Self::Stale => "stale",
             Self::NotUnderstood => "not-understood",
             Self::Full => "full",
@@ -118,7 +135,7 @@ impl Outcome {
     }
 }
 
-/// Something to log; all are warnings but [`Notice::Back`].
+/// Something to log; [`Notice::is_good`] ones are no warnings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
     /// A node answers.
@@ -135,6 +152,19 @@ pub enum Notice {
     LastWords(u16),
     /// A node that is not in the site file sends whole frames.
     Stranger(u16),
+    /// Two devices speak with this node's key.
+    Double(u16),
+    /// Whole frames come in the name of a node whose key was destroyed.
+    Revoked(u16),
+    /// The node turned to the key that it was given.
+    Rotated(u16),
+}
+
+impl Notice {
+    /// Whether it is information, and no warning.
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Back(_) | Self::Rotated(_))
+    }
 }
 
 impl fmt::Display for Notice {
@@ -153,6 +183,14 @@ impl fmt::Display for Notice {
             }
             Self::LastWords(node) => write!(f, "the supply of node {node} is failing"),
             Self::Stranger(node) => write!(f, "node {node} sends frames and is not in the site file"),
+            Self::Double(node) => {
+                write!(
+                    f,
+                    "two devices speak with the key of node {node}; nothing in its name counts until somebody has looked"
+                )
+            }
+            Self::Revoked(node) => write!(f, "a device speaks in the name of node {node}, whose key was destroyed"),
+            Self::Rotated(node) => write!(f, "node {node} has turned to its new key"),
         }
     }
 }
@@ -168,6 +206,10 @@ pub struct Master {
     ports: BTreeMap<PortId, Port>,
     on_their_way: BTreeMap<Ticket, (usize, u64, u64)>,
     tickets: u64,
+    orders: u64,
+    /// How long the line has to be quiet before somebody else speaks, and since when it is.
+    turnaround: Duration,
+    quiet: Instant,
     no_data_until: Option<Instant>,
     stranger_told: Option<Instant>,
     outputs: VecDeque<Output>,
@@ -181,18 +223,28 @@ struct Scheduled {
     /// Why its sensors are said to be without data.
     lost: Option<NoData>,
     forged_told: Option<Instant>,
+    /// Whether its last turn was for an order: then data has its turn.
+    obeyed: bool,
 }
 
 /// Whose answer is awaited.
 struct Turn {
     node: usize,
     counter: u64,
-    challenge: bool,
+    asked: Asked,
     began: Instant,
     first_byte: Option<Instant>,
     deadline: Instant,
     /// Whether it brought anything new: a node is asked again at once only then.
     brought: bool,
+}
+
+/// What a node was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    ToProveItself,
+    ForData,
+    ToObey,
 }
 
 struct Port {
@@ -206,16 +258,15 @@ impl Master {
     /// number.
     pub fn new(line: LineId, config: &Config, session: u64, now: Now) -> Result<Self, u16> {
         let peers = config.nodes.iter().map(|node| {
-            let key = NodeKey::new(node.key.as_key().ok_or(node.number)?);
             let channels: Channels = node
                 .channels
                 .iter()
                 .filter_map(|own| Some((Channel::parse(&own.name).ok()?, (own.sensor.clone(), own.unit.clone()))))
                 .collect();
-            let peer = Peer::new(node.number, key, channels, session);
-            Ok::<_, u16>(Scheduled { peer, due: now.at, misses: 0, lost: None, forged_told: None })
+            let peer = Peer::new(node.number, &node.trust, channels, session).ok_or(node.number)?;
+            Ok::<_, u16>(Scheduled { peer, due: now.at, misses: 0, lost: None, forged_told: None, obeyed: false })
         });
-        Ok(Self {
+        let mut master = Self {
             line,
             session,
             every: config.every,
@@ -225,10 +276,33 @@ impl Master {
             ports: BTreeMap::new(),
             on_their_way: BTreeMap::new(),
             tickets: 0,
+            orders: 0,
+            turnaround: turnaround(&config.carrier),
+            quiet: now.at,
             no_data_until: None,
             stranger_told: None,
             outputs: VecDeque::new(),
-        })
+        };
+        for node in 0..master.peers.len() {
+            if master.peers[node].peer.distrust().is_some() {
+                master.lose(node, NoData::Tampered);
+            }
+        }
+        Ok(master)
+    }
+
+    /// Takes an order for a node. How far it is comes as [`Output::Report`]; one of [`Report`]'s ends comes last, always.
+    pub fn order(&mut self, node: u16, request: Request, now: Now) -> Result<OrderId, NotTaken> {
+        let scheduled = self.peers.iter_mut().find(|scheduled| scheduled.peer.number == node);
+        let scheduled = scheduled.ok_or(NotTaken::NoSuchNode)?;
+        let id = OrderId(self.orders);
+        scheduled.peer.order(id, request, now.at)?;
+        self.orders += 1;
+        if scheduled.misses == 0 {
+            scheduled.due = now.at;
+        }
+        self.tick(now);
+        Ok(id)
     }
 
     /// What is to be done next. To be asked until there is nothing, after every other call.
@@ -240,16 +314,24 @@ impl Master {
     pub fn wake_at(&self) -> Option<Instant> {
         let turn = match (&self.turn, self.ports.is_empty()) {
             (Some(turn), _) => Some(turn.deadline),
-            (None, false) => self.peers.iter().map(|node| node.due).min(),
+            (None, false) => self.trusted().map(|node| self.ready_at(node)).min(),
             (None, true) => None,
         };
         let held = self.peers.iter().filter_map(|node| node.peer.release_at());
-        held.chain(turn).min()
+        let given_up = self.peers.iter().filter_map(|node| node.peer.gives_up_at());
+        held.chain(given_up).chain(turn).min()
     }
 
     /// Whether no node answers, although there is a connection.
     pub fn nobody_answers(&self) -> bool {
-        !self.ports.is_empty() && !self.peers.is_empty() && self.peers.iter().all(|node| node.misses >= SILENT_AFTER)
+        let mut trusted = self.trusted().peekable();
+        !self.ports.is_empty() && trusted.peek().is_some() && trusted.all(|node| node.misses >= SILENT_AFTER)
+    }
+
+    /// How each node is.
+    pub fn standings(&self) -> Vec<Standing> {
+        let connected = !self.ports.is_empty();
+        self.peers.iter().map(|node| node.peer.standing(!connected || node.misses >= SILENT_AFTER)).collect()
     }
 
     /// A connection is there.
@@ -280,7 +362,7 @@ impl Master {
     /// There is no connection and could not be made.
     pub fn unreachable(&mut self, now: Now) {
         if let Some(turn) = self.turn.take() {
-            self.peers[turn.node].peer.missed(turn.challenge);
+            self.peers[turn.node].peer.missed(turn.asked == Asked::ToProveItself);
         }
         for node in 0..self.peers.len() {
             self.lose(node, NoData::Disconnected);
@@ -290,6 +372,7 @@ impl Master {
 
     /// Bytes came over a connection.
     pub fn received(&mut self, port: PortId, bytes: &[u8], now: Now) {
+        self.quiet = now.at;
         if let Some(turn) = &mut self.turn {
             turn.first_byte.get_or_insert(now.at);
             turn.deadline = (now.at + self.timeout).min(turn.began + self.timeout * LONGEST_TURN);
@@ -327,9 +410,13 @@ impl Master {
         }
         for node in 0..self.peers.len() {
             self.release(node, now);
+            while let Some(given_up) = self.peers[node].peer.give_up(now.at) {
+                self.report(node, given_up.map(|order| (order, Report::TimedOut)));
+            }
         }
         if self.turn.is_none() && !self.ports.is_empty() {
-            let due = (0..self.peers.len()).filter(|node| self.peers[*node].due <= now.at);
+            let is_ready = |node: &Scheduled| self.ready_at(node) <= now.at && node.peer.distrust().is_none();
+            let due = (0..self.peers.len()).filter(|node| is_ready(&self.peers[*node]));
             if let Some(node) = due.min_by_key(|node| self.peers[*node].due) {
                 self.begin(node, now);
             }
@@ -339,19 +426,25 @@ impl Master {
     fn begin(&mut self, node: usize, now: Now) {
         let room = self.has_room(now);
         let scheduled = &mut self.peers[node];
-        let challenge = !scheduled.peer.is_proven() || scheduled.misses >= CHALLENGE_AFTER;
-        let (counter, bytes) = if challenge { scheduled.peer.challenge() } else { scheduled.peer.poll(room) };
+        let prove = scheduled.peer.needs_challenge() || scheduled.misses >= CHALLENGE_AFTER;
+        let order = if prove || scheduled.obeyed { None } else { scheduled.peer.say_order(now.at) };
+        let (asked, (counter, bytes)) = match order {
+            _ if prove => (Asked::ToProveItself, scheduled.peer.challenge()),
+            Some(order) => (Asked::ToObey, order),
+            None => (Asked::ForData, scheduled.peer.poll(room)),
+        };
+        scheduled.obeyed = asked == Asked::ToObey;
         scheduled.due = now.at + self.every;
         let deadline = now.at + self.timeout;
-        self.turn =
-            Some(Turn { node, counter, challenge, began: now.at, first_byte: None, deadline, brought: challenge });
+        let brought = asked != Asked::ForData;
+        self.turn = Some(Turn { node, counter, asked, began: now.at, first_byte: None, deadline, brought });
         self.outputs.push_back(Output::Send(bytes));
     }
 
     fn missed(&mut self, now: Now) {
         let Some(turn) = self.turn.take() else { return };
         let scheduled = &mut self.peers[turn.node];
-        scheduled.peer.missed(turn.challenge);
+        scheduled.peer.missed(turn.asked == Asked::ToProveItself);
         scheduled.misses = scheduled.misses.saturating_add(1);
         if scheduled.misses >= SILENT_AFTER {
             // Each attempt costs the others one timeout: they become rare.
@@ -376,6 +469,10 @@ impl Master {
             }
             return self.count(Outcome::UnknownNode);
         };
+        if let Some(why) = self.peers[node].peer.distrust() {
+            self.distrusted(node, why, now);
+            return self.count(Outcome::Distrusted);
+        }
         let own_turn = self.turn.as_ref().filter(|turn| turn.node == node);
         let exchange = own_turn.and_then(|turn| Some((turn.began, turn.first_byte?)));
         let room = self.has_room(now);
@@ -393,8 +490,15 @@ impl Master {
                 }
                 self.release(node, now);
             }
-            Came::Hello(notice) => {
+            Came::Hello { notice, restarted, reports } => {
                 self.count(Outcome::Control);
+                if restarted {
+                    // A gap, however short: what it repeats now does not say what was between.
+                    self.lose(node, NoData::Timeout);
+                }
+                for report in reports {
+                    self.report(node, Some(report));
+                }
                 if let Some(notice) = notice {
                     self.outputs.push_back(Output::Tell(notice));
                     if let Notice::Locked(_) = notice {
@@ -407,7 +511,17 @@ impl Master {
                 self.count(Outcome::Control);
                 self.answered(node, Some(answers), more, now);
             }
-            Came::Refused => self.count(Outcome::Control),
+            Came::Answer { answers, reports } => {
+                self.count(Outcome::Control);
+                for report in reports {
+                    self.report(node, Some(report));
+                }
+                self.answered(node, Some(answers), true, now);
+            }
+            Came::Double => {
+                self.count(Outcome::Double);
+                self.quarantine(node);
+            }
             Came::NotUnderstood(payload, place) => self.keep_letter(node, &payload, place),
             Came::Nothing(outcome) => {
                 if outcome == Outcome::Forged {
@@ -422,7 +536,9 @@ impl Master {
     fn answered(&mut self, node: usize, answers: Option<u64>, more: bool, now: Now) {
         let room = self.has_room(now);
         let scheduled = &mut self.peers[node];
-        let ends = |turn: &Turn| turn.node == node && answers.map_or(turn.challenge, |counter| counter == turn.counter);
+        let ends = |turn: &Turn| {
+            turn.node == node && answers.map_or(turn.asked == Asked::ToProveItself, |counter| counter == turn.counter)
+        };
         let ended = self.turn.take_if(|turn| ends(turn));
         // Without room for more it is asked at its usual pace.
         if more && room && ended.is_some_and(|turn| turn.brought) {
@@ -476,6 +592,42 @@ impl Master {
         self.say(sensors, &Reading::NoData(NoData::Tampered));
     }
 
+    /// Two devices have its key: which of them is the node nobody can say.
+    fn quarantine(&mut self, node: usize) {
+        for order in self.peers[node].peer.quarantine() {
+            self.report(node, Some((order, Report::Withdrawn)));
+        }
+        self.turn.take_if(|turn| turn.node == node);
+        self.outputs.push_back(Output::Tell(Notice::Double(self.peers[node].peer.number)));
+        self.peers[node].lost = None;
+        self.lose(node, NoData::Tampered);
+    }
+
+    /// Somebody speaks in the name of a node that is not trusted. For one in quarantine that is no news.
+    fn distrusted(&mut self, node: usize, why: Distrust, now: Now) {
+        if why == Distrust::Revoked && told_long_ago(&mut self.peers[node].forged_told, now) {
+            self.outputs.push_back(Output::Tell(Notice::Revoked(self.peers[node].peer.number)));
+            let sensors = alarm_sensors(&self.peers[node].peer.channels).into_iter().cloned().collect();
+            self.say(sensors, &Reading::NoData(NoData::Tampered));
+        }
+    }
+
+    fn report(&mut self, node: usize, report: Option<(OrderId, Report)>) {
+        if let Some((order, report)) = report {
+            self.outputs.push_back(Output::Report { node: self.peers[node].peer.number, order, report });
+        }
+    }
+
+    /// When it can be a node's turn: when it is due and the line is quiet. Noise without an end does not hold the bus.
+    fn ready_at(&self, node: &Scheduled) -> Instant {
+        let quiet = node.due.max(self.quiet + self.turnaround);
+        quiet.min(node.due + self.timeout * LONGEST_TURN)
+    }
+
+    fn trusted(&self) -> impl Iterator<Item = &Scheduled> {
+        self.peers.iter().filter(|node| node.peer.distrust().is_none())
+    }
+
     /// A node's sensors are without data; said once.
     fn lose(&mut self, node: usize, why: NoData) {
         if self.peers[node].lost.replace(why).is_none() {
@@ -509,6 +661,17 @@ impl Master {
 
     fn count(&mut self, outcome: Outcome) {
         self.outputs.push_back(Output::Count(outcome));
+    }
+}
+
+/// How long a line is to be quiet before the master speaks again. Who spoke on RS-485 lets the wires go up to a character
+/// after its last bit, and a node that has just begun to answer late is not to be spoken over: 3.5 characters of 11 bits,
+/// at high speeds 1.75 ms, as Modbus has it (serial line guide 1.02, 2.5.1.1). A stream has both ways to itself.
+fn turnaround(carrier: &Carrier) -> Duration {
+    match carrier {
+        Carrier::Serial(port) if port.baud > 19_200 => Duration::from_micros(1_750),
+        Carrier::Serial(port) => Duration::from_secs_f64(3.5 * 11.0 / f64::from(port.baud.max(1))),
+        Carrier::Connect { .. } | Carrier::Listen(_) => Duration::ZERO,
     }
 }
 

@@ -19,21 +19,35 @@
 //! - A damaged frame is noise and counted. A whole frame with a wrong tag is a forgery or a wrong key: `no-data(tampered)`
 //!   on the node's tamper channel (its health channel, or all of them, if it has none), and a warning, once a minute.
 //!
+//! - People's [orders](Request) go between polls, one at a time to each node; each is done once and its end is
+//!   [told](Report). Settings that cut a node off are taken back by it.
+//! - A new key is given under the old one, and both count until the node was heard under the new one; see
+//!   [`quaywatch_schemas::frame`] for what that is worth.
+//! - Two devices with one key contradict each other sooner or later. Then nothing in that node's name counts any more:
+//!   `no-data(tampered)` on all its sensors, until a person has looked.
+//!
 //! The pure half is [`Master`]: bytes, receipts and time in, bytes and records out.
 
 mod clock;
 mod decode;
+mod double;
+pub mod enrol;
 mod master;
+mod orders;
 mod peer;
 mod runner;
+mod standing;
 
 pub use self::{
     master::{Master, Notice, Now, Outcome, Output, PortId, Ticket},
-    runner::run,
+    orders::{NotTaken, OrderId, Report, Request},
+    runner::{Wish, run},
+    standing::{Answers, Standing},
 };
 
 use crate::{secret::Secret, serial};
 use quaywatch_schemas::{SensorId, frame, units::Unit};
+use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, time::Duration};
 
 /// A bus and its nodes. The gateway is the bus's only master.
@@ -70,10 +84,36 @@ pub enum Carrier {
 pub struct Node {
     /// Its number on the bus, 1 to 65534.
     pub number: u16,
-    /// Its key: 64 hexadecimal digits.
-    pub key: Secret,
+    /// Which key it has.
+    pub trust: Trust,
     /// What its channels are.
     pub channels: Vec<Channel>,
+}
+
+/// Whether what comes in a node's name counts. Keys are 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// It has this key.
+    Key(Secret),
+    /// It is being given another key, and may have turned to it already.
+    Rotating {
+        /// The one that it had before.
+        key: Secret,
+        /// The one that it is given.
+        next: Secret,
+    },
+    /// Nothing counts. Its sensors are without data, and it is not polled.
+    Not(Distrust),
+}
+
+/// Why nothing in a node's name counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distrust {
+    /// Its key was destroyed.
+    Revoked,
+    /// Two devices spoke with its key.
+    Quarantined,
 }
 
 /// One channel of a node.

@@ -1,15 +1,19 @@
 //! One node as the gateway knows it: what is proven, what has come, what is on disk.
 
 use super::{
-    Notice, Now, Outcome,
+    Distrust, Notice, Now, Outcome, Trust,
     clock::NodeClock,
     decode::{Channels, Newest, observations},
+    double::Witness,
+    orders::{Moved, NotTaken, OrderId, Orders, Report, Request},
+    standing::{Seen, Standing},
 };
+use crate::secret::Secret;
 use quaywatch_schemas::{
     Observation,
     frame::{
         Direction, Header, LinkKey, NodeKey, Opened, Sealed, SuiteId,
-        message::{Data, FromGateway, FromNode, Hello, Poll, StoreState, TurnEnd},
+        message::{Answer, Data, Done, FromGateway, FromNode, Hello, Order, Poll, ResetCause, StoreState, TurnEnd},
         seal,
         window::{Verdict, Window},
     },
@@ -37,11 +41,19 @@ const FORMER: usize = 256;
 pub(super) struct Peer {
     pub(super) number: u16,
     pub(super) channels: Channels,
-    key: NodeKey,
+    keys: Result<Keys, Distrust>,
     session: u64,
-    session_key: LinkKey,
     said: u64,
+    /// The counter of the last challenge, and how many there were since it was proven last.
+    challenged: Option<u64>,
+    challenges: u32,
+    /// It is to be challenged although it is proven.
+    to_be_challenged: bool,
     proven: Option<Proven>,
+    orders: Orders,
+    witness: Witness,
+    /// Whether it turned to the key that it was given.
+    rotated: bool,
     former: VecDeque<u64>,
     clock: NodeClock,
     newest: Newest,
@@ -50,11 +62,28 @@ pub(super) struct Peer {
     /// It is to repeat what all its channels say, until it has answered that.
     report: bool,
     report_asked: bool,
+    seen: Seen,
+}
+
+/// The keys that a node may have.
+struct Keys {
+    usual: Own,
+    /// One that it is given, or was given and has not used yet.
+    next: Option<Own>,
+}
+
+/// One of its keys, and of that the one that challenges of this session are under.
+#[derive(Clone)]
+struct Own {
+    node: NodeKey,
+    session: LinkKey,
 }
 
 /// What a node proved in its last hello, and what came since.
 struct Proven {
     boot: u32,
+    /// All that is said after its hello is under this.
+    after: LinkKey,
     epoch: u64,
     key: LinkKey,
     read: u64,
@@ -101,11 +130,18 @@ pub(super) struct Said {
 /// What a frame was.
 pub(super) enum Came {
     /// The answer to a challenge; what is to be told of it.
-    Hello(Option<Notice>),
+    Hello {
+        notice: Option<Notice>,
+        /// It started again without having been told to: words that were not in flash are gone.
+        restarted: bool,
+        reports: Vec<(OrderId, Report)>,
+    },
     /// The end of a turn: which poll it answers, and whether there is more.
     TurnEnd { answers: u64, more: bool },
-    /// A refusal.
-    Refused,
+    /// What became of an order: which poll's turn it ends.
+    Answer { answers: u64, reports: Vec<(OrderId, Report)> },
+    /// Two devices speak with its key.
+    Double,
     /// A data frame that is new.
     Data,
     /// It is proven and not understood; its bytes, and its place if it will be repeated until it is acknowledged.
@@ -115,33 +151,108 @@ pub(super) enum Came {
 }
 
 impl Peer {
-    pub(super) fn new(number: u16, key: NodeKey, channels: Channels, session: u64) -> Self {
-        let session_key = key.link(Direction::GatewayToNode, number, session);
-        Self {
+    /// A node as it is trusted at the start; `None` if a key is no key.
+    pub(super) fn new(number: u16, trust: &Trust, channels: Channels, session: u64) -> Option<Self> {
+        let own = |key: &Secret| Some(Own::new(NodeKey::new(key.as_key()?), number, session));
+        let keys = match trust {
+            Trust::Key(key) => Ok(Keys { usual: own(key)?, next: None }),
+            Trust::Rotating { key, next } => Ok(Keys { usual: own(key)?, next: Some(own(next)?) }),
+            Trust::Not(why) => Err(*why),
+        };
+        Some(Self {
             number,
             channels,
-            key,
+            keys,
             session,
-            session_key,
             said: 0,
+            challenged: None,
+            challenges: 0,
+            to_be_challenged: false,
             proven: None,
+            orders: Orders::default(),
+            witness: Witness::default(),
+            rotated: false,
             former: VecDeque::new(),
             clock: NodeClock::default(),
             newest: Newest::new(),
             heard: true,
             report: true,
             report_asked: false,
+            seen: Seen::default(),
+        })
+    }
+
+    /// Why nothing in its name counts, if it does not.
+    pub(super) fn distrust(&self) -> Option<Distrust> {
+        self.keys.as_ref().err().copied()
+    }
+
+    /// Nothing in its name counts from here on. What was ordered of it is over.
+    pub(super) fn quarantine(&mut self) -> Vec<OrderId> {
+        self.keys = Err(Distrust::Quarantined);
+        self.proven = None;
+        self.orders.withdraw().collect()
+    }
+
+    /// Takes an order.
+    pub(super) fn order(&mut self, id: OrderId, request: Request, now: Instant) -> Result<(), NotTaken> {
+        let Ok(keys) = &mut self.keys else { return Err(NotTaken::NotTrusted) };
+        let next = match &request {
+            Request::Rotate(_) if self.orders.rotates() => return Err(NotTaken::Rotating),
+            Request::Rotate(key) => match &keys.next {
+                Some(next) if next.node != *key => return Err(NotTaken::Rotating),
+                _ => Some(Own::new(key.clone(), self.number, self.session)),
+            },
+            _ => None,
+        };
+        self.orders.take(Some(id), request, now)?;
+        // It says whether the last key that was given is used.
+        self.rotated &= next.is_none();
+        keys.next = next.or(keys.next.take());
+        Ok(())
+    }
+
+    /// When its first order is given up unless it gets on.
+    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+        self.orders.gives_up_at()
+    }
+
+    /// An order that got no further for too long.
+    pub(super) fn give_up(&mut self, now: Instant) -> Option<Option<OrderId>> {
+        self.orders.give_up(now)
+    }
+
+    /// How it is; `silent` is whether it left the last polls unanswered.
+    pub(super) fn standing(&self, silent: bool) -> Standing {
+        let store = self.proven.as_ref().and_then(|proven| proven.store.as_ref());
+        let waiting = store.map(|store| store.next.saturating_sub(store.oldest));
+        Standing {
+            distrust: self.distrust(),
+            rotated: self.rotated,
+            orders: self.orders.len(),
+            ..self.seen.standing(self.number, silent, waiting)
         }
     }
 
-    /// Whether it answered a challenge.
-    pub(super) fn is_proven(&self) -> bool {
-        self.proven.is_some()
+    /// Whether it is to be challenged before anything else.
+    pub(super) fn needs_challenge(&self) -> bool {
+        self.proven.is_none() || self.to_be_challenged
     }
 
-    /// A challenge, and its counter.
+    /// A challenge, and its counter. While the node may have either of two keys they take turns.
     pub(super) fn challenge(&mut self) -> (u64, Vec<u8>) {
-        self.say(&FromGateway::Challenge)
+        let next_first = self.orders.has_key();
+        let by_next = self.challenges % 2 == u32::from(!next_first);
+        self.challenged = Some(self.said);
+        self.challenges = self.challenges.wrapping_add(1);
+        self.say(&FromGateway::Challenge, by_next)
+    }
+
+    /// An order that is due, and its counter.
+    pub(super) fn say_order(&mut self, now: Instant) -> Option<(u64, Vec<u8>)> {
+        self.proven.as_ref()?;
+        let (number, task) = self.orders.next(now)?;
+        Some(self.say(&FromGateway::Order(Order { number, task }), false))
     }
 
     /// A poll with everything that can be acknowledged, and its counter. Without room for data it is asked for none.
@@ -158,7 +269,7 @@ impl Peer {
             Poll { frames: if room { FRAMES } else { 0 }, heard: self.heard, report: self.report, again, stored };
         self.heard = false;
         self.report_asked = self.report;
-        self.say(&FromGateway::Poll(poll))
+        self.say(&FromGateway::Poll(poll), false)
     }
 
     /// It did not answer.
@@ -176,23 +287,61 @@ impl Peer {
     pub(super) fn take(&mut self, sealed: Sealed, turn: Option<(Instant, Instant)>, now: Now, room: bool) -> Came {
         let header = *sealed.header();
         let store_epoch = self.proven.as_ref().and_then(|proven| proven.store.as_ref()).map(|store| store.epoch);
-        let key = match &self.proven {
-            Some(proven) if proven.epoch == header.epoch => proven.key.clone(),
-            Some(Proven { store: Some(store), .. }) if store.epoch == header.epoch => store.key.clone(),
-            _ => self.key.link(Direction::NodeToGateway, self.number, header.epoch),
+        let Some((opened, key, by_next)) = self.open(sealed) else {
+            self.seen.forged += 1;
+            return Came::Nothing(Outcome::Forged);
         };
-        let Ok(opened) = sealed.open(&key) else { return Came::Nothing(Outcome::Forged) };
+        let Ok(is_new) = self.witness.frame(header.epoch, header.counter, &opened.payload) else { return Came::Double };
         let kept = store_epoch == Some(header.epoch);
         match opened.message() {
             Ok(FromNode::Data(data)) if kept => self.take_data(opened, data, now, room),
-            Ok(FromNode::Hello(hello)) if !kept => self.take_hello(&header, key, &hello, turn),
-            Ok(FromNode::TurnEnd(end)) if self.is_current(&header) => self.take_turn_end(&end, turn),
-            Ok(FromNode::Refused(_)) if self.is_current(&header) => Came::Refused,
+            Ok(FromNode::Hello(hello)) if !kept && self.is_asked_for(&hello) => {
+                let known = self.proven.as_ref().filter(|proven| proven.epoch == header.epoch);
+                let is_behind = known.is_some_and(|proven| header.counter <= proven.read);
+                match (is_behind, is_new) {
+                    (true, false) => Came::Nothing(Outcome::Stale),
+                    // What only now answers a challenge that was only now asked said its last word long ago.
+                    (true, true) => Came::Double,
+                    _ if self.former.contains(&header.epoch) => Came::Double,
+                    _ => self.take_hello(&header, key, by_next, &hello, turn, now),
+                }
+            }
+            Ok(FromNode::TurnEnd(end)) if self.is_current(&header) => {
+                self.seen.heard(now.wall);
+                self.take_turn_end(&end, turn, now)
+            }
+            Ok(FromNode::Answer(answer)) if self.is_current(&header) => {
+                Came::Answer { answers: answer.answers, reports: self.take_answer(&answer, now) }
+            }
+            Ok(FromNode::TurnEnd(TurnEnd { answers, .. }) | FromNode::Answer(Answer { answers, .. })) => {
+                // A boot that is over and answers what was said just now is another device, or somebody's recording of a
+                // former session. Only a challenge tells one from the other.
+                self.to_be_challenged |=
+                    self.former.contains(&header.epoch) && answers.checked_add(1) == Some(self.said);
+                Came::Nothing(Outcome::Stale)
+            }
             Ok(_) => Came::Nothing(Outcome::Stale),
             Err(_) if kept => self.take_unknown(opened, room),
             Err(_) if self.is_current(&header) => Came::NotUnderstood(opened.payload.to_vec(), None),
             Err(_) => Came::Nothing(Outcome::Stale),
         }
+    }
+
+    /// Verifies a frame: with the key that its epoch is known under, else with those that the node may have.
+    fn open(&self, sealed: Sealed) -> Option<(Opened, LinkKey, bool)> {
+        let (keys, header) = (self.keys.as_ref().ok()?, *sealed.header());
+        let known = match &self.proven {
+            Some(proven) if proven.epoch == header.epoch => Some(&proven.key),
+            Some(Proven { store: Some(store), .. }) if store.epoch == header.epoch => Some(&store.key),
+            _ => None,
+        };
+        let link = |own: &Own| own.node.link(Direction::NodeToGateway, self.number, header.epoch);
+        let usual = known.cloned().unwrap_or_else(|| link(&keys.usual));
+        if let Ok(opened) = sealed.clone().open(&usual) {
+            return Some((opened, usual, false));
+        }
+        let next = link(keys.next.as_ref()?);
+        sealed.open(&next).ok().map(|opened| (opened, next, true))
     }
 
     /// Frames that can go to the ledger now, in order: one whose predecessor has not come waits for it, until the node was
@@ -257,6 +406,8 @@ impl Peer {
             Verdict::Full => return Came::Nothing(Outcome::Full),
             Verdict::New => {}
         }
+        self.seen.heard(now.wall);
+        self.seen.data(&data);
         let held = Held { header: opened.header, payload: opened.payload.to_vec(), data, came: now.at };
         let at = store.holding.partition_point(|other| other.header.counter < counter);
         store.holding.insert(at, held);
@@ -276,15 +427,42 @@ impl Peer {
         }
     }
 
-    fn take_hello(&mut self, header: &Header, key: LinkKey, hello: &Hello, turn: Option<(Instant, Instant)>) -> Came {
-        let known = self.proven.as_ref().filter(|proven| proven.epoch == header.epoch);
-        let is_repeat =
-            known.is_some_and(|proven| header.counter <= proven.read) || self.former.contains(&header.epoch);
-        if hello.session != self.session || is_repeat {
-            return Came::Nothing(Outcome::Stale);
+    fn take_hello(
+        &mut self,
+        header: &Header,
+        key: LinkKey,
+        by_next: bool,
+        hello: &Hello,
+        turn: Option<(Instant, Instant)>,
+        now: Now,
+    ) -> Came {
+        if let StoreState::Open { epoch, next, .. } = hello.store
+            && self.witness.stands(epoch, hello.boot, next).is_err()
+        {
+            return Came::Double;
+        }
+        self.seen.heard(now.wall);
+        self.seen.hello(hello);
+        let had_store = self.proven.as_ref().and_then(|proven| proven.store.as_ref()).map(|store| store.epoch);
+        let is_new_store =
+            matches!(hello.store, StoreState::Open { epoch, .. } if had_store.is_some_and(|had| had != epoch));
+        if is_new_store {
+            // Boots are counted from 1 again.
+            self.clock = NodeClock::default();
         }
         if let Some((sent, heard)) = turn {
             self.clock.observe(hello.boot, hello.now_ms, sent, heard);
+        }
+        self.to_be_challenged = false;
+        let mut moved = Vec::new();
+        if by_next
+            && let Ok(keys) = &mut self.keys
+            && let Some(next) = keys.next.take()
+        {
+            // The former key is worth nothing from here on.
+            keys.usual = next;
+            self.rotated = true;
+            moved.push(self.orders.rotated());
         }
         let before = self.proven.take();
         if let Some(former) = before.as_ref().map(|proven| proven.epoch).filter(|epoch| *epoch != header.epoch) {
@@ -295,26 +473,33 @@ impl Peer {
             self.report = true;
         }
         let mut notice = None;
-        let had_store = before.as_ref().and_then(|proven| proven.store.as_ref()).map(|store| store.epoch);
+        let is_new_boot = is_new_store || before.as_ref().is_some_and(|proven| proven.boot != hello.boot);
         let was_proven = before.is_some();
         let store = match hello.store {
             StoreState::Open { epoch, oldest, next } => {
                 let same = before.and_then(|proven| proven.store).filter(|store| store.epoch == epoch);
-                if same.is_none() && had_store.is_some() {
+                if is_new_store {
                     notice = Some(Notice::NewStore(self.number));
                 }
-                let mut store = same.unwrap_or_else(|| Store {
-                    epoch,
-                    key: self.key.link(Direction::NodeToGateway, self.number, epoch),
-                    window: Window::from(oldest),
-                    holding: VecDeque::new(),
-                    asked: None,
-                    in_vain: (0, 0),
-                    lacking: Vec::new(),
-                    oldest,
-                    next,
-                    more: false,
-                });
+                let key = match &self.keys {
+                    Ok(keys) => keys.usual.node.link(Direction::NodeToGateway, self.number, epoch),
+                    Err(_) => return Came::Nothing(Outcome::Stale),
+                };
+                let mut store = match same {
+                    Some(same) => Store { key, ..same },
+                    None => Store {
+                        epoch,
+                        key,
+                        window: Window::from(oldest),
+                        holding: VecDeque::new(),
+                        asked: None,
+                        in_vain: (0, 0),
+                        lacking: Vec::new(),
+                        oldest,
+                        next,
+                        more: false,
+                    },
+                };
                 store.stands_at(oldest, next, false);
                 Some(store)
             }
@@ -325,11 +510,50 @@ impl Peer {
                 None
             }
         };
-        self.proven = Some(Proven { boot: hello.boot, epoch: header.epoch, key, read: header.counter, store });
-        Came::Hello(notice)
+        let Ok(Keys { usual, .. }) = &self.keys else { return Came::Nothing(Outcome::Stale) };
+        let (boot, after) = (hello.boot, usual.session.after(hello.token));
+        self.proven = Some(Proven { boot, after, epoch: header.epoch, key, read: header.counter, store });
+        self.challenges = 0;
+        moved.push(self.orders.proven(is_new_boot, hello.runs, now.at));
+        let reports = moved.into_iter().filter_map(|moved| self.moved(moved)).collect();
+        self.give_key(now.at);
+        let restarted = is_new_boot && !matches!(hello.reset, ResetCause::Software | ResetCause::Update);
+        Came::Hello { notice, restarted, reports }
     }
 
-    fn take_turn_end(&mut self, end: &TurnEnd, turn: Option<(Instant, Instant)>) -> Came {
+    /// While it has a key to be given, and nothing is under way that gives it, that is begun: after a restart of the
+    /// gateway, or after it was given up.
+    fn give_key(&mut self, now: Instant) {
+        if let Ok(Keys { next: Some(next), .. }) = &self.keys
+            && !self.orders.rotates()
+        {
+            // At the bound it waits for the next hello.
+            let _ = self.orders.take(None, Request::Rotate(next.node.clone()), now);
+        }
+    }
+
+    fn take_answer(&mut self, answer: &Answer, now: Now) -> Vec<(OrderId, Report)> {
+        self.seen.heard(now.wall);
+        if let (Some(settings), Ok(Done::Done)) = (self.orders.confirms(answer.number), answer.result) {
+            self.seen.works_by(settings);
+        }
+        let moved = self.orders.answered(answer.number, answer.result, now.at);
+        self.moved(moved).into_iter().collect()
+    }
+
+    /// Does what an order's step asks for; what is to be told of it.
+    fn moved(&mut self, moved: Moved) -> Option<(OrderId, Report)> {
+        match moved {
+            Moved::On => None,
+            Moved::Tell(id, report) => id.map(|id| (id, report)),
+            Moved::HasKey | Moved::Challenge => {
+                (self.to_be_challenged, self.challenges) = (true, 0);
+                None
+            }
+        }
+    }
+
+    fn take_turn_end(&mut self, end: &TurnEnd, turn: Option<(Instant, Instant)>, now: Now) -> Came {
         let Some(proven) = &mut self.proven else { return Came::Nothing(Outcome::Stale) };
         if let Some((sent, heard)) = turn.filter(|_| end.answers.checked_add(1) == Some(self.said)) {
             self.clock.observe(proven.boot, end.now_ms, sent, heard);
@@ -338,6 +562,10 @@ impl Peer {
             store.stands_at(end.oldest, end.next, end.more);
         }
         if end.answers.checked_add(1) == Some(self.said) {
+            if proven.store.is_some() && self.witness.turn_ended(end.next).is_err() {
+                return Came::Double;
+            }
+            self.orders.reached(now.at);
             self.heard = true;
             self.report &= !self.report_asked;
             if let Some(store) = &mut proven.store {
@@ -345,6 +573,11 @@ impl Peer {
             }
         }
         Came::TurnEnd { answers: end.answers, more: end.more }
+    }
+
+    /// Whether a hello answers the challenge that was asked last: then it is no recording.
+    fn is_asked_for(&self, hello: &Hello) -> bool {
+        hello.session == self.session && Some(hello.answers) == self.challenged
     }
 
     /// Whether a frame is of the boot that was proven, and newer than what was read of it.
@@ -358,13 +591,27 @@ impl Peer {
         }
     }
 
-    fn say(&mut self, message: &FromGateway) -> (u64, Vec<u8>) {
+    /// Seals a message. The session's counter rises whatever the key.
+    fn say(&mut self, message: &FromGateway, by_next: bool) -> (u64, Vec<u8>) {
         let counter = self.said;
         self.said += 1;
+        let Ok(keys) = &self.keys else { return (counter, Vec::new()) };
+        let own = keys.next.as_ref().filter(|_| by_next).unwrap_or(&keys.usual);
+        let key = match (message, &self.proven) {
+            (FromGateway::Poll(_) | FromGateway::Order(_), Some(proven)) => &proven.after,
+            _ => &own.session,
+        };
         let header = Header { suite: SuiteId::default(), node: self.number, epoch: self.session, counter };
-        let wire = seal(&header, &self.session_key, message).expect("polls and challenges are shorter than a frame");
+        let wire = seal(&header, key, message).expect("a test seals the longest of each kind");
         // A delimiter first: whatever noise the line made since the last turn ends there.
         (counter, std::iter::once(0).chain(wire.iter().copied()).collect())
+    }
+}
+
+impl Own {
+    fn new(node: NodeKey, number: u16, session: u64) -> Self {
+        let session = node.link(Direction::GatewayToNode, number, session);
+        Self { node, session }
     }
 }
 

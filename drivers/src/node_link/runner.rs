@@ -1,6 +1,6 @@
 //! The thin half: opens what carries the frames, moves bytes, and asks the ledger.
 
-use super::{Carrier, Config, Master, Notice, Now, Output, PortId, Ticket};
+use super::{Carrier, Config, Master, NotTaken, Now, OrderId, Output, PortId, Report, Request, Standing, Ticket};
 use crate::{
     intake::{Intake, NotStored},
     line::{Backoff, Line, LineState},
@@ -20,12 +20,29 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, oneshot, watch},
     time::{sleep, sleep_until, timeout},
 };
 
+/// What others ask of a running bus.
+#[derive(Debug)]
+pub enum Wish {
+    /// How its nodes are.
+    Standings(oneshot::Sender<Vec<Standing>>),
+    /// That a node does something. Answered with how far that is, from then on; the last report is the end. A node that
+    /// turned to another key or has a double also says so in its [`Standing`].
+    Order {
+        /// Which node.
+        node: u16,
+        /// What.
+        request: Request,
+        /// Who wants to know.
+        answer: oneshot::Sender<Result<watch::Receiver<Option<Report>>, NotTaken>>,
+    },
+}
+
 /// Polls the bus until the line is asked to stop; then waits until the ledger has what it was given.
-pub async fn run(line: Line, config: Config) {
+pub async fn run(line: Line, config: Config, wishes: mpsc::Receiver<Wish>) {
     let mut session = [0; 8];
     let master = match getrandom::fill(&mut session) {
         Ok(()) => Master::new(line.id.clone(), &config, u64::from_le_bytes(session), now())
@@ -45,9 +62,10 @@ pub async fn run(line: Line, config: Config) {
     let (answers_in, answers) = mpsc::channel(BATCHES);
     let storing = store(&line.intake, records, answers_in);
     let serving = async {
-        let bus = Bus { line: &line, master, writers: BTreeMap::new(), records: records_in, open: false };
+        let (writers, watched) = (BTreeMap::new(), BTreeMap::new());
+        let bus = Bus { line: &line, master, writers, watched, records: records_in, open: false };
         tokio::select! {
-            () = bus.serve(events, answers) => {}
+            () = bus.serve(events, answers, wishes) => {}
             () = carry_all(&config.carrier, &events_in) => {}
         }
     };
@@ -74,12 +92,19 @@ struct Bus<'a> {
     line: &'a Line,
     master: Master,
     writers: BTreeMap<PortId, mpsc::Sender<Vec<u8>>>,
+    /// Who wants to know of which order; as many as the master takes.
+    watched: BTreeMap<OrderId, watch::Sender<Option<Report>>>,
     records: mpsc::Sender<(Option<Ticket>, Vec<Record>)>,
     open: bool,
 }
 
 impl Bus<'_> {
-    async fn serve(mut self, mut events: mpsc::Receiver<Event>, mut answers: mpsc::Receiver<(Ticket, bool)>) {
+    async fn serve(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut answers: mpsc::Receiver<(Ticket, bool)>,
+        mut wishes: mpsc::Receiver<Wish>,
+    ) {
         loop {
             self.act();
             let wake = async {
@@ -98,6 +123,7 @@ impl Bus<'_> {
                     true => self.master.stored(ticket),
                     false => self.master.refused(ticket, now()),
                 },
+                Some(wish) = wishes.recv() => self.grant(wish),
                 () = wake => self.master.tick(now()),
             }
         }
@@ -131,6 +157,21 @@ impl Bus<'_> {
         }
     }
 
+    fn grant(&mut self, wish: Wish) {
+        match wish {
+            // Who asked may have gone.
+            Wish::Standings(answer) => drop(answer.send(self.master.standings())),
+            Wish::Order { node, request, answer } => {
+                let taken = self.master.order(node, request, now()).map(|order| {
+                    let (tell, told) = watch::channel(None);
+                    self.watched.insert(order, tell);
+                    told
+                });
+                drop(answer.send(taken));
+            }
+        }
+    }
+
     /// Does what the master wants.
     fn act(&mut self) {
         while let Some(output) = self.master.next_output() {
@@ -157,7 +198,15 @@ impl Bus<'_> {
                     let labels = [("line", self.line.id.to_string()), ("outcome", outcome.name().to_string())];
                     metrics::counter!("quaywatch_node_frames_total", &labels).increment(1);
                 }
-                Output::Tell(notice @ Notice::Back(_)) => tracing::info!(line = %self.line.id, "{notice}"),
+                Output::Report { order, report, .. } => {
+                    if let Some(watched) = self.watched.get(&order) {
+                        watched.send_replace(Some(report));
+                    }
+                    if !matches!(report, Report::Progress { .. }) {
+                        self.watched.remove(&order);
+                    }
+                }
+                Output::Tell(notice) if notice.is_good() => tracing::info!(line = %self.line.id, "{notice}"),
                 Output::Tell(notice) => tracing::warn!(line = %self.line.id, "{notice}"),
             }
         }

@@ -1,75 +1,46 @@
-//! What a node is told once: who it is, and what hangs on it.
+//! What a node is told: who it is, and what hangs on it.
 
-use crate::sensing::{
-    contact::{self, Alarm},
-    measure, motion, vibration,
-};
-use heapless::Vec;
-use quaywatch_schemas::frame::{Channel, NodeKey, channel::CHANNELS};
+use quaywatch_schemas::frame::{NodeKey, message::Firmware, settings::Settings};
 
-/// A node's settings.
+/// What a node's firmware brings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Its number on the bus, 1 to 65534.
-    pub number: u16,
-    /// Its key.
-    pub key: NodeKey,
-    /// How often it repeats what all its channels say while the gateway listens. The gateway's `silent_after` should be
-    /// three times as long.
-    pub heartbeat_ms: u32,
-    /// What hangs on it.
-    pub channels: Vec<(Channel, Sensing), CHANNELS>,
+    /// Who the node is, if whoever starts it knows. What it was enrolled with, or told since, is in flash and counts
+    /// instead.
+    pub given: Option<(u16, NodeKey)>,
+    /// What the node is made of.
+    pub plate: Plate,
+    /// What it senses and how until it is told otherwise.
+    pub settings: Settings,
 }
 
-/// How a channel's raw input becomes words.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sensing {
-    /// A contact.
-    Contact(contact::Settings),
-    /// A passive infrared detector.
-    Motion(motion::Settings),
-    /// A tamper switch with its latch.
-    Tamper,
-    /// An accelerometer on a fence; what it says of *the fence moves* is channel [`Channel::Fence`], if that is there.
-    Vibration(vibration::Settings),
-    /// A measured value.
-    Measure(measure::Settings),
-    /// How the node is; nothing is sensed.
-    Health,
+/// What a node is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Plate {
+    /// What its chip calls itself, padded with zeros.
+    pub chip: [u8; 12],
+    /// What it runs.
+    pub runs: Firmware,
 }
 
 impl Config {
     /// A node with nothing on it that repeats itself every ten seconds.
     pub fn new(number: u16, key: NodeKey) -> Self {
-        Self { number, key, heartbeat_ms: 10_000, channels: Vec::new() }
+        Self { given: Some((number, key)), ..Self::blank() }
     }
 
-    /// The same with a channel on it, sensed as is usual for such a channel.
-    pub fn with(self, channel: Channel) -> Self {
-        self.with_sensing(channel, usual(channel))
+    /// The same, and not enrolled: it says nothing until somebody has told it who it is.
+    pub fn blank() -> Self {
+        Self { given: None, plate: Plate::default(), settings: Settings::default() }
     }
 
-    /// The same with a channel on it. A channel that is there already is replaced.
-    pub fn with_sensing(mut self, channel: Channel, sensing: Sensing) -> Self {
-        self.channels.retain(|(other, _)| *other != channel);
-        // There is room for every channel there is.
-        let _ = self.channels.push((channel, sensing));
-        self
+    /// The same made of that.
+    pub fn on(self, plate: Plate) -> Self {
+        Self { plate, ..self }
     }
-}
 
-fn usual(channel: Channel) -> Sensing {
-    let contact = |alarm| Sensing::Contact(contact::Settings { alarm, ..contact::Settings::default() });
-    let measure = |deadband| Sensing::Measure(measure::Settings { deadband, ..measure::Settings::default() });
-    match channel {
-        Channel::Pir => Sensing::Motion(motion::Settings::default()),
-        Channel::Tamper => Sensing::Tamper,
-        Channel::Vibration => Sensing::Vibration(vibration::Settings::default()),
-        Channel::Fence | Channel::Door => contact(Alarm::OnTrue),
-        Channel::Contact1 | Channel::Contact2 | Channel::Contact3 | Channel::Contact4 => contact(Alarm::Never),
-        Channel::Load1 | Channel::Load2 | Channel::Load3 | Channel::Load4 => measure(2.0),
-        Channel::Temperature => measure(0.5),
-        Channel::Supply => measure(0.1),
-        Channel::Health => Sensing::Health,
+    /// The same with these settings.
+    pub fn by(self, settings: Settings) -> Self {
+        Self { settings, ..self }
     }
 }

@@ -32,6 +32,8 @@ struct Chip {
     file: Option<File>,
     cut: Option<Cut>,
     operations: u64,
+    /// Of each page.
+    erasures: Vec<u64>,
     powered: bool,
 }
 
@@ -82,6 +84,11 @@ impl EmulatedFlash {
         self.chip().operations
     }
 
+    /// How often each page was erased, cut erasures too.
+    pub fn erasures(&self) -> Vec<u64> {
+        self.chip().erasures.clone()
+    }
+
     /// Another chip with the same content.
     pub fn copy(&self) -> Self {
         Self::of(self.chip().bytes.clone(), None)
@@ -94,7 +101,8 @@ impl EmulatedFlash {
 
     fn of(bytes: Vec<u8>, file: Option<File>) -> Self {
         let written = bytes.chunks(UNIT).map(|unit| unit.iter().any(|byte| *byte != 0xff)).collect();
-        Self(Arc::new(Mutex::new(Chip { bytes, written, file, cut: None, operations: 0, powered: true })))
+        let erasures = vec![0; bytes.len() / PAGE];
+        Self(Arc::new(Mutex::new(Chip { bytes, written, file, cut: None, operations: 0, erasures, powered: true })))
     }
 
     fn chip(&self) -> MutexGuard<'_, Chip> {
@@ -142,6 +150,7 @@ impl NorFlash for EmulatedFlash {
 impl Chip {
     fn erase(&mut self, from: usize, to: usize) -> Result<(), NorFlashErrorKind> {
         let cut = self.begin()?;
+        self.erasures[from / PAGE..to / PAGE].iter_mut().for_each(|erasures| *erasures += 1);
         match cut {
             None => {
                 self.bytes[from..to].fill(0xff);

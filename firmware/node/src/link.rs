@@ -10,24 +10,31 @@ use quaywatch_schemas::frame::{
 pub(crate) struct Link {
     number: u16,
     key: NodeKey,
+    /// A key that the gateway has not used yet.
+    next: Option<NodeKey>,
     epochs: Epochs,
     said: u64,
     session: Option<Session>,
-    token: u64,
+    /// One that was only challenged in so far: a recording of a former session gets no further.
+    candidate: Option<Session>,
 }
 
 /// What is sealed under what.
 struct Epochs {
+    /// Which store and which boot.
+    of: (u64, u32),
     boot: u64,
     boot_key: LinkKey,
-    store: u64,
     store_key: LinkKey,
 }
 
-/// The gateway that answers for the bus, as far as it proved it.
+/// A start of the gateway, as far as it proved itself.
 struct Session {
     id: u64,
+    /// For challenges.
     key: LinkKey,
+    /// For all that follows the last hello.
+    after: Option<LinkKey>,
     /// The highest counter that was read.
     read: u64,
 }
@@ -36,51 +43,96 @@ struct Session {
 pub(crate) struct Told {
     pub(crate) session: u64,
     pub(crate) counter: u64,
+    /// Whether it is sealed with the key that was not used before: from here on only that one counts.
+    pub(crate) by_next: bool,
     pub(crate) message: FromGateway,
 }
 
 impl Link {
-    pub(crate) fn new(number: u16, key: NodeKey, store: u64, boot: u64) -> Self {
-        let boot_key = key.link(Direction::NodeToGateway, number, boot);
-        let store_key = key.link(Direction::NodeToGateway, number, store);
-        Self { number, key, epochs: Epochs { boot, boot_key, store, store_key }, said: 0, session: None, token: 0 }
+    /// A link in this boot of this store.
+    pub(crate) fn new(number: u16, key: NodeKey, next: Option<NodeKey>, store: u64, boot: u32) -> Self {
+        let epochs = Epochs::of(&key, number, store, boot);
+        Self { number, key, next, epochs, said: 0, session: None, candidate: None }
     }
 
-    /// Verifies a frame. A challenge begins a session; anything else must be of the session and newer than what was read
-    /// before.
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// Verifies a frame. A challenge begins a session; anything else must follow its last hello, and all must be newer than
+    /// what was read of the session before.
     pub(crate) fn read(&mut self, sealed: Sealed) -> Option<Told> {
         let header = *sealed.header();
         if header.node != self.number {
             return None;
         }
-        let known = self.session.as_ref().filter(|session| session.id == header.epoch);
-        if known.is_some_and(|session| header.counter <= session.read) {
-            return None;
-        }
-        let new = known.is_none().then(|| self.key.link(Direction::GatewayToNode, self.number, header.epoch));
-        let opened = sealed.open(new.as_ref().or(known.map(|session| &session.key))?).ok()?;
-        let message = opened.message().ok()?;
-        match (new, &mut self.session) {
-            (Some(key), session) => {
-                if message != FromGateway::Challenge {
-                    return None;
-                }
-                *session = Some(Session { id: header.epoch, key, read: header.counter });
+        if let Some(session) = self.known(header.epoch) {
+            if header.counter <= session.read {
+                return None;
             }
-            (None, Some(session)) => session.read = header.counter,
-            (None, None) => return None,
+            if let Some(key) = &session.after
+                && let Ok(opened) = sealed.clone().open(key)
+            {
+                let message = opened.message().ok()?;
+                session.read = header.counter;
+                if self.candidate.as_ref().is_some_and(|candidate| candidate.id == header.epoch) {
+                    self.session = self.candidate.take();
+                }
+                return Some(Told { session: header.epoch, counter: header.counter, by_next: false, message });
+            }
         }
-        Some(Told { session: header.epoch, counter: header.counter, message })
+        self.read_challenge(sealed)
     }
 
-    /// A token for the commands of a session: never the same twice.
-    pub(crate) fn new_token(&mut self) -> u64 {
-        self.token = self.epochs.boot.wrapping_add(self.said);
-        self.token
+    fn read_challenge(&mut self, sealed: Sealed) -> Option<Told> {
+        let header = *sealed.header();
+        let own = |key: &NodeKey| key.link(Direction::GatewayToNode, self.number, header.epoch);
+        let usual = own(&self.key);
+        let (opened, key, by_next) = match (sealed.clone().open(&usual), &self.next) {
+            (Ok(opened), _) => (opened, usual, false),
+            (Err(_), Some(next)) => {
+                let next = own(next);
+                (sealed.open(&next).ok()?, next, true)
+            }
+            (Err(_), None) => return None,
+        };
+        let message = opened.message().ok().filter(|message| *message == FromGateway::Challenge)?;
+        let (id, read) = (header.epoch, header.counter);
+        match self.known(id) {
+            // Until it is answered, what followed the hello before still counts.
+            Some(session) => (session.key, session.read) = (key, read),
+            None => self.candidate = Some(Session { id, key, after: None, read }),
+        }
+        Some(Told { session: id, counter: read, by_next, message })
     }
 
-    pub(crate) fn token(&self) -> u64 {
-        self.token
+    /// Takes a key beside the one there is.
+    pub(crate) fn also(&mut self, next: NodeKey) {
+        self.next = Some(next);
+    }
+
+    /// From here on only the next key counts. What was sealed before under the former one is sealed anew: no counter has
+    /// been used under this one.
+    pub(crate) fn turn_to_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            let (store, boot) = self.epochs.of;
+            self.epochs = Epochs::of(&next, self.number, store, boot);
+            self.key = next;
+        }
+    }
+
+    /// The keys that count: the usual one and the next.
+    pub(crate) fn keys(&self) -> (&NodeKey, Option<&NodeKey>) {
+        (&self.key, self.next.as_ref())
+    }
+
+    /// A token for what follows a hello in this session: never the same twice.
+    pub(crate) fn new_token(&mut self, session: u64) -> u64 {
+        let token = self.epochs.boot.wrapping_add(self.said);
+        if let Some(challenged) = self.known(session) {
+            challenged.after = Some(challenged.key.after(token));
+        }
+        token
     }
 
     /// Seals what is said once.
@@ -92,10 +144,22 @@ impl Link {
 
     /// Seals a kept frame: the same bytes every time.
     pub(crate) fn repeat(&self, counter: u64, payload: &[u8]) -> Option<Wire> {
-        seal_payload(&self.header(self.epochs.store, counter), &self.epochs.store_key, payload).ok()
+        seal_payload(&self.header(self.epochs.of.0, counter), &self.epochs.store_key, payload).ok()
+    }
+
+    fn known(&mut self, session: u64) -> Option<&mut Session> {
+        [&mut self.session, &mut self.candidate].into_iter().flatten().find(|known| known.id == session)
     }
 
     fn header(&self, epoch: u64, counter: u64) -> Header {
         Header { suite: SuiteId::default(), node: self.number, epoch, counter }
+    }
+}
+
+impl Epochs {
+    fn of(key: &NodeKey, number: u16, store: u64, boot_number: u32) -> Self {
+        let boot = key.boot_epoch(store, boot_number);
+        let link = |epoch| key.link(Direction::NodeToGateway, number, epoch);
+        Self { of: (store, boot_number), boot, boot_key: link(boot), store_key: link(store) }
     }
 }

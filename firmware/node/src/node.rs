@@ -1,32 +1,27 @@
 //! The node: inputs and polls in, turns out.
 
+mod told;
+
 use crate::{
-    Config, Locked, Millis, Sensing,
-    link::{Link, Told},
+    Config, Locked, Millis, NoUpdates, Updates,
+    link::{self, Link},
     outbox::Outbox,
-    sensing::{
-        News,
-        contact::Contact,
-        measure::Measure,
-        motion::Motion,
-        tamper::{self, Tamper},
-        vibration::{Said, Vibration},
-    },
-    store::Store,
+    sensing::{Heard, Misfit, Sensed, Senses, plan::Due, tamper},
 };
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 use quaywatch_schemas::frame::{
-    Channel, Deframer, WIRE_BYTES,
-    channel::CHANNELS,
+    Channel, Deframer, Found, PAYLOAD_BYTES, WIRE_BYTES,
     message::{
-        Data, FromGateway, FromNode, Hello, Missing, Poll, Refusal, Refused, ResetCause, SAMPLES, Sample, StoreState,
+        Data, FromGateway, FromNode, Hello, Missing, Poll, ResetCause, SAMPLES, Sample, SettingsState, StoreState,
         TurnEnd, Value,
     },
 };
 
 /// Data frames in one turn, whatever the gateway allows.
 const MOST_IN_TURN: usize = 4;
+/// While the gateway is away a word waits so long for others to share a frame with. A power cut takes those that wait.
+const WORD_WAITS_MS: Millis = 600_000;
 
 /// Bytes for the bus: a delimiter that ends noise, data frames, the end of the turn.
 pub type Turn = Vec<u8, { 1 + (MOST_IN_TURN + 1) * WIRE_BYTES }>;
@@ -42,39 +37,22 @@ pub struct Boot {
     pub now: Millis,
 }
 
-/// A raw input.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Sensed {
-    /// A contact, a detector's output, a switch.
-    Digital(bool),
-    /// A converter's value in the channel's unit.
-    Analog(f32),
-}
-
-impl From<bool> for Sensed {
-    fn from(on: bool) -> Self {
-        Self::Digital(on)
-    }
-}
-
-impl From<f32> for Sensed {
-    fn from(value: f32) -> Self {
-        Self::Analog(value)
-    }
-}
-
-/// The node has no such channel, or it is not of that kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Misfit;
-
 /// A sensor node.
-pub struct Node<F> {
+pub struct Node<F, U = NoUpdates> {
+    /// What the firmware brings.
+    config: Config,
+    settings: SettingsState,
     heartbeat_ms: u32,
-    slots: Vec<Slot, CHANNELS>,
-    keeper: Result<Outbox<F>, Locked>,
-    link: Link,
+    senses: Senses,
+    keeper: Keeper<F>,
+    /// None before it is enrolled.
+    link: Option<Link>,
     deframer: Deframer,
     reset: ResetCause,
+    entropy: u64,
+    updates: U,
+    told: told::Told,
+    present: bool,
     /// Words that wait for a frame: at most one frame's.
     pending: Vec<(Channel, Millis, Value), SAMPLES>,
     next_heartbeat: Millis,
@@ -83,96 +61,70 @@ pub struct Node<F> {
     tamper_said: Option<(u64, Millis)>,
 }
 
-/// One channel.
-struct Slot {
-    channel: Channel,
-    detector: Detector,
-}
-
-enum Detector {
-    Contact(Contact),
-    Motion(Motion),
-    Tamper(Tamper),
-    Vibration(Vibration),
-    Measure(Measure),
-    Health,
+/// Where frames are kept.
+#[expect(clippy::large_enum_variant, reason = "a node has no heap to box into")]
+enum Keeper<F> {
+    Open(Outbox<F>),
+    /// Why not, and the flash, for who enrols the node again.
+    Locked(Locked, Option<F>),
 }
 
 impl<F: NorFlash> Node<F> {
-    /// Starts: reads flash, takes the tamper latch from it, begins to sense. A node whose flash does not read still
-    /// answers, and says that it is locked.
+    /// Starts a node whose firmware cannot be replaced over the link.
     pub fn boot(config: Config, flash: F, boot: Boot) -> Self {
-        let Boot { reset, entropy, now } = boot;
-        let keeper = Store::open(flash, entropy).map(Outbox::new);
-        let (store_epoch, boot_epoch) = match &keeper {
-            Ok(outbox) => {
-                (outbox.store().epoch(), config.key.boot_epoch(outbox.store().epoch(), outbox.store().boot()))
-            }
-            // Nothing is known of earlier boots: only randomness keeps this one apart from them.
-            Err(_) => (0, config.key.boot_epoch(entropy, 0)),
-        };
-        let latched = keeper.as_ref().is_ok_and(|outbox| outbox.store().latched());
-        let slots = config.channels.iter().map(|(channel, sensing)| Slot {
-            channel: *channel,
-            detector: match *sensing {
-                Sensing::Contact(settings) => Detector::Contact(Contact::new(settings)),
-                Sensing::Motion(settings) => Detector::Motion(Motion::new(settings, now)),
-                Sensing::Tamper => Detector::Tamper(Tamper::new(latched)),
-                Sensing::Vibration(settings) => Detector::Vibration(Vibration::new(settings, now)),
-                Sensing::Measure(settings) => Detector::Measure(Measure::new(settings, now)),
-                Sensing::Health => Detector::Health,
-            },
-        });
-        Self {
-            heartbeat_ms: config.heartbeat_ms,
-            slots: slots.collect(),
-            keeper,
-            link: Link::new(config.number, config.key, store_epoch, boot_epoch),
+        Self::boot_with(config, flash, boot, NoUpdates)
+    }
+}
+
+impl<F: NorFlash, U: Updates> Node<F, U> {
+    /// Starts: reads flash, takes the tamper latch from it, begins to sense. A node whose flash does not read still
+    /// answers, and says that it is locked; one that was never enrolled answers only who holds its presence input.
+    pub fn boot_with(config: Config, flash: F, boot: Boot, updates: U) -> Self {
+        let mut node = Self {
+            settings: SettingsState::Factory,
+            heartbeat_ms: config.settings.heartbeat_ms(),
+            senses: Senses::default(),
+            keeper: Keeper::Locked(Locked::NotEnrolled, Some(flash)),
+            link: None,
             deframer: Deframer::default(),
-            reset,
+            reset: boot.reset,
+            entropy: boot.entropy,
+            updates,
+            told: told::Told::default(),
+            present: false,
             pending: Vec::new(),
-            next_heartbeat: now.saturating_add(u64::from(config.heartbeat_ms)),
+            next_heartbeat: boot.now,
             polled: None,
             tamper_said: None,
-        }
+            config,
+        };
+        node.begin(boot.now);
+        node
     }
 
-    /// A raw input is so now. Contacts and detectors are read often enough for their debounce time; measured values at
-    /// least every half minute; an accelerometer at a few hundred hertz.
+    /// Which inputs are to be read now. Each is handed to [`Node::sense`]; what happens by itself, a badge or an edge that a
+    /// board catches, is handed on as it happens.
+    pub fn due(&mut self, now: Millis) -> Due {
+        self.senses.due(now)
+    }
+
+    /// When an input is to be read next; `None` if none ever is.
+    pub fn next_due(&self) -> Option<Millis> {
+        self.senses.next_due()
+    }
+
+    /// A raw input is so now.
     pub fn sense(&mut self, channel: Channel, value: impl Into<Sensed>, now: Millis) -> Result<(), Misfit> {
-        let at = self.slots.iter().position(|slot| slot.channel == channel).ok_or(Misfit)?;
-        let news = match (&mut self.slots[at].detector, value.into()) {
-            (Detector::Contact(contact), Sensed::Digital(raw)) => contact.sense(raw, now),
-            (Detector::Motion(motion), Sensed::Digital(raw)) => motion.sense(raw, now),
-            (Detector::Tamper(tamper), Sensed::Digital(raw)) => tamper.sense(raw, now),
-            (Detector::Measure(measure), Sensed::Analog(value)) => measure.sense(value, now),
-            (Detector::Vibration(vibration), Sensed::Analog(value)) => {
-                let said = vibration.sense(value, now);
-                self.vibrated(said, now);
-                None
-            }
-            _ => return Err(Misfit),
-        };
-        self.take(channel, news, now);
+        let heard = self.senses.sense(channel, value.into(), now)?;
+        self.take(heard, now);
         Ok(())
     }
 
     /// Time passed. Call it every ten or twenty milliseconds.
     pub fn tick(&mut self, now: Millis) {
-        for at in 0..self.slots.len() {
-            let news = match &mut self.slots[at].detector {
-                Detector::Contact(contact) => contact.tick(now),
-                Detector::Motion(motion) => motion.tick(now),
-                Detector::Tamper(tamper) => tamper.tick(now),
-                Detector::Measure(measure) => measure.tick(now),
-                Detector::Vibration(vibration) => {
-                    let said = vibration.tick(now);
-                    self.vibrated(said, now);
-                    None
-                }
-                Detector::Health => None,
-            };
-            self.take(self.slots[at].channel, news, now);
+        for at in 0..self.senses.len() {
+            let heard = self.senses.tick(at, now);
+            self.take(heard, now);
         }
         if now >= self.next_heartbeat {
             // While nobody listens an unchanged state is not worth flash; it is said again as soon as somebody does.
@@ -181,19 +133,27 @@ impl<F: NorFlash> Node<F> {
             }
             self.next_heartbeat = now.saturating_add(u64::from(self.heartbeat_ms));
         }
-        if let Ok(outbox) = &mut self.keeper {
+        if self.pending.first().is_some_and(|(_, at, _)| now.saturating_sub(*at) > WORD_WAITS_MS) {
+            self.flush(now, false, false);
+        }
+        if let Keeper::Open(outbox) = &mut self.keeper {
             outbox.tick(now);
         }
+        self.tick_told(now);
     }
 
-    /// Bytes came over the bus. What is to be sent back, if it is this node's turn.
+    /// Bytes came over the bus or a console. What is to be sent back, if it is this node's turn.
     pub fn receive(&mut self, bytes: &[u8], now: Millis) -> Option<Turn> {
         let mut turn = None;
         for byte in bytes {
-            if let Some(Ok(sealed)) = self.deframer.push(*byte)
-                && let Some(told) = self.link.read(sealed)
-            {
-                turn = Some(self.answer(told, now));
+            match self.deframer.find(*byte) {
+                Some(Ok(Found::Sealed(sealed))) => {
+                    if let Some(told) = self.link.as_mut().and_then(|link| link.read(sealed)) {
+                        turn = Some(self.answer(told, now));
+                    }
+                }
+                Some(Ok(Found::Clear(clear))) => turn = self.converse(&clear, now).or(turn),
+                Some(Err(_)) | None => {}
             }
         }
         turn
@@ -202,47 +162,62 @@ impl<F: NorFlash> Node<F> {
     /// The supply is failing: keeps what all channels say in flash, and returns it for the bus, if it is free.
     pub fn last_words(&mut self, now: Millis) -> Option<Turn> {
         self.flush(now, false, false);
-        let room = SAMPLES;
-        let words: Vec<_, CHANNELS> =
-            self.slots.iter().filter_map(|slot| Some((slot.channel, now, self.value(slot)?))).collect();
-        let _ = self.pending.extend_from_slice(&words[..words.len().min(room)]);
+        // One frame must do. What does not fit is what matters least.
+        for at in 0..self.senses.len() {
+            if let Some((channel, value)) = self.word(at)
+                && has_room(&self.pending, &value)
+            {
+                let _ = self.pending.push((channel, now, value));
+            }
+        }
         let counter = self.flush(now, true, true)?;
-        let payload = self.keeper.as_mut().ok()?.payload(counter)?;
+        let Keeper::Open(outbox) = &mut self.keeper else { return None };
+        let payload = outbox.payload(counter).ok()??;
         let mut turn = Turn::new();
         turn.push(0).ok()?;
-        turn.extend_from_slice(&self.link.repeat(counter, &payload)?).ok()?;
+        turn.extend_from_slice(&self.link.as_ref()?.repeat(counter, &payload)?).ok()?;
         Some(turn)
     }
 
     /// Why the node says nothing, if it does: shown by its lamp.
     pub fn locked(&self) -> Option<Locked> {
-        self.keeper.as_ref().err().copied()
+        match &self.keeper {
+            Keeper::Open(_) => None,
+            Keeper::Locked(why, _) => Some(*why),
+        }
     }
 
     /// Frames that the gateway has not acknowledged.
     pub fn waiting(&mut self) -> usize {
-        self.keeper.as_mut().map_or(0, |outbox| outbox.len())
+        match &mut self.keeper {
+            Keeper::Open(outbox) => outbox.len(),
+            Keeper::Locked(..) => 0,
+        }
     }
 
     /// Whether the tamper latch is set.
     pub fn is_tampered(&self) -> bool {
-        self.slots.iter().any(|slot| matches!(&slot.detector, Detector::Tamper(tamper) if tamper.is_latched()))
+        self.senses.is_tampered()
     }
 
-    /// Gives the flash back, as a power cut or a reset does; `None` if the node is locked.
-    pub fn power_off(self) -> Option<F> {
-        self.keeper.ok().map(Outbox::release)
+    /// Gives the flash back, as a power cut or a reset does; `None` if it failed.
+    pub fn power_off(mut self) -> Option<F> {
+        self.take_flash()
     }
 
-    fn answer(&mut self, told: Told, now: Millis) -> Turn {
+    fn answer(&mut self, told: link::Told, now: Millis) -> Turn {
         let mut turn = Turn::new();
         // A turn holds what is put into it here.
         let _ = turn.push(0);
-        let end = match told.message {
+        let link::Told { session, counter, by_next, message } = told;
+        let end = match message {
             FromGateway::Challenge => {
+                if by_next {
+                    self.turn_to_next_key();
+                }
                 // The session is new or the gateway lost track: whatever was sent may not have come.
                 let store = match &mut self.keeper {
-                    Ok(outbox) => {
+                    Keeper::Open(outbox) => {
                         outbox.again_all();
                         StoreState::Open {
                             epoch: outbox.store().epoch(),
@@ -250,38 +225,48 @@ impl<F: NorFlash> Node<F> {
                             next: outbox.store().next(),
                         }
                     }
-                    Err(_) => StoreState::Locked,
+                    Keeper::Locked(..) => StoreState::Locked,
                 };
-                let token = self.link.new_token();
-                let boot = self.keeper.as_ref().map_or(0, |outbox| outbox.store().boot());
-                FromNode::Hello(Hello { session: told.session, token, boot, now_ms: now, reset: self.reset, store })
+                FromNode::Hello(Hello {
+                    session,
+                    answers: counter,
+                    token: self.link.as_mut().map_or(0, |link| link.new_token(session)),
+                    boot: self.boots(),
+                    now_ms: now,
+                    reset: self.reset,
+                    store,
+                    runs: self.config.plate.runs,
+                    settings: self.settings,
+                })
             }
             FromGateway::Poll(poll) => {
+                self.updates.heard();
                 self.polled = Some(now);
                 self.settle(&poll, now);
                 if poll.report {
                     self.report(now);
                 }
                 self.flush(now, false, false);
-                FromNode::TurnEnd(self.send(&poll, told.counter, now, &mut turn))
+                FromNode::TurnEnd(self.send(&poll, counter, now, &mut turn))
             }
-            FromGateway::Command(command) => self.refuse(told.counter, command.token),
-            FromGateway::Transfer(transfer) => self.refuse(told.counter, transfer.token),
+            FromGateway::Order(order) => FromNode::Answer(self.obey(session, counter, order, now)),
         };
-        if let Some(wire) = self.link.say(&end) {
+        if let Some(wire) = self.link.as_mut().and_then(|link| link.say(&end)) {
             let _ = turn.extend_from_slice(&wire);
         }
         turn
     }
 
-    fn refuse(&self, answers: u64, token: u64) -> FromNode {
-        let why = if token == self.link.token() { Refusal::Unsupported } else { Refusal::Stale };
-        FromNode::Refused(Refused { answers, why })
+    fn boots(&self) -> u32 {
+        match &self.keeper {
+            Keeper::Open(outbox) => outbox.store().boot(),
+            Keeper::Locked(..) => 0,
+        }
     }
 
     /// Takes in what the gateway has and what it lacks.
     fn settle(&mut self, poll: &Poll, now: Millis) {
-        let Ok(outbox) = &mut self.keeper else { return };
+        let Keeper::Open(outbox) = &mut self.keeper else { return };
         if !poll.heard {
             outbox.again_last_turn();
         }
@@ -298,11 +283,7 @@ impl<F: NorFlash> Node<F> {
         if known.is_none() {
             return;
         }
-        let opened = self.slots.iter_mut().any(|slot| match &mut slot.detector {
-            Detector::Tamper(tamper) => tamper.acknowledged(),
-            _ => false,
-        });
-        if opened {
+        if self.senses.tamper_acknowledged() {
             // A latch that flash still holds is said once more after the next boot: better twice than never.
             let _ = outbox.store_mut().set_latch(false);
             self.tamper_said = None;
@@ -312,12 +293,12 @@ impl<F: NorFlash> Node<F> {
 
     fn send(&mut self, poll: &Poll, answers: u64, now: Millis, turn: &mut Turn) -> TurnEnd {
         let allowed = usize::from(poll.frames).min(MOST_IN_TURN);
-        let Ok(outbox) = &mut self.keeper else {
+        let Keeper::Open(outbox) = &mut self.keeper else {
             return TurnEnd { answers, now_ms: now, oldest: 0, next: 0, more: false };
         };
         for _ in 0..allowed {
             let Some((counter, payload)) = outbox.next(now, allowed) else { break };
-            if let Some(wire) = self.link.repeat(counter, &payload) {
+            if let Some(wire) = self.link.as_ref().and_then(|link| link.repeat(counter, &payload)) {
                 let _ = turn.extend_from_slice(&wire);
             }
         }
@@ -330,66 +311,50 @@ impl<F: NorFlash> Node<F> {
         }
     }
 
-    fn vibrated(&mut self, said: Said, now: Millis) {
-        self.take(Channel::Vibration, said.energy, now);
-        if self.slots.iter().any(|slot| slot.channel == Channel::Fence) {
-            self.take(Channel::Fence, said.moves, now);
-        }
-    }
-
     /// Takes news in: an alarm becomes a frame at once, everything else waits for the next poll.
-    fn take(&mut self, channel: Channel, news: Option<News>, now: Millis) {
-        let Some(news) = news else { return };
-        if channel == Channel::Tamper
-            && news.alarm
-            && let Ok(outbox) = &mut self.keeper
-        {
-            let _ = outbox.store_mut().set_latch(true);
+    fn take(&mut self, heard: Heard, now: Millis) {
+        let alarm = heard.iter().any(|(_, news)| news.alarm);
+        for (channel, news) in heard {
+            if channel == Channel::Tamper
+                && news.alarm
+                && let Keeper::Open(outbox) = &mut self.keeper
+            {
+                let _ = outbox.store_mut().set_latch(true);
+            }
+            self.push(channel, news.at, news.value, now);
         }
-        self.push(channel, news.at, news.value, now);
-        if news.alarm {
+        if alarm {
             self.flush(now, true, false);
         }
     }
 
     /// Says what every channel says now.
     fn report(&mut self, now: Millis) {
-        for at in 0..self.slots.len() {
-            if let Some(value) = self.value(&self.slots[at]) {
-                self.push(self.slots[at].channel, now, value, now);
+        for at in 0..self.senses.len() {
+            if let Some((channel, value)) = self.word(at) {
+                self.push(channel, now, value, now);
             }
         }
         self.flush(now, false, false);
     }
 
-    fn value(&self, slot: &Slot) -> Option<Value> {
-        match &slot.detector {
-            Detector::Contact(contact) if slot.channel == Channel::Fence => {
-                let vibration = self.slots.iter().find_map(|other| match &other.detector {
-                    Detector::Vibration(vibration) => Some(vibration.moves()),
-                    _ => None,
-                });
-                vibration.unwrap_or_else(|| contact.state().map(Value::State))
-            }
-            Detector::Contact(contact) => contact.state().map(Value::State),
-            Detector::Motion(motion) => Some(motion.value()),
-            Detector::Tamper(tamper) => tamper.value(),
-            Detector::Vibration(vibration) => vibration.energy(),
-            Detector::Measure(measure) => measure.value(),
-            Detector::Health => {
-                let boots = self.keeper.as_ref().map_or(0, |outbox| outbox.store().boot());
-                let supply = self.slots.iter().find(|other| other.channel == Channel::Supply);
-                let supply_mv = supply.and_then(|supply| match self.value(supply) {
-                    Some(Value::Measure(volts)) => Some(libm::roundf(volts * 1000.0).clamp(0.0, 65_535.0) as u16),
-                    _ => None,
-                });
-                Some(Value::Health { boots, reset: self.reset, supply_mv })
-            }
-        }
+    /// What the channel in this place says now.
+    fn word(&self, at: usize) -> Option<(Channel, Value)> {
+        let channel = self.senses.channels().nth(at)?;
+        let value = if self.senses.is_health(channel) { Some(self.health()) } else { self.senses.value(channel) };
+        value.map(|value| (channel, value))
+    }
+
+    fn health(&self) -> Value {
+        let supply_mv = match self.senses.value(Channel::Supply) {
+            Some(Value::Measure(volts)) => Some(libm::roundf(volts * 1000.0).clamp(0.0, 65_535.0) as u16),
+            _ => None,
+        };
+        Value::Health { boots: self.boots(), reset: self.reset, supply_mv }
     }
 
     fn push(&mut self, channel: Channel, at: Millis, value: Value, now: Millis) {
-        if self.pending.is_full() {
+        if !has_room(&self.pending, &value) {
             self.flush(now, false, false);
         }
         let _ = self.pending.push((channel, at, value));
@@ -397,15 +362,16 @@ impl<F: NorFlash> Node<F> {
 
     /// Makes a frame of what waits; says its counter. What could not be kept earlier is told of with it.
     fn flush(&mut self, now: Millis, alarm: bool, last_words: bool) -> Option<u64> {
-        let Ok(outbox) = &mut self.keeper else {
+        let Keeper::Open(outbox) = &mut self.keeper else {
             self.pending.clear();
             return None;
         };
         for channel in Channel::ALL {
             let lost = outbox.store_mut().shed_counts()[channel.index()];
-            if lost > 0 && !alarm && !self.pending.is_full() {
+            let word = Value::Missing(Missing::Overload(lost));
+            if lost > 0 && !alarm && has_room(&self.pending, &word) {
                 outbox.store_mut().shed_counts()[channel.index()] = 0;
-                let _ = self.pending.push((channel, now, Value::Missing(Missing::Overload(lost))));
+                let _ = self.pending.push((channel, now, word));
             }
         }
         if self.pending.is_empty() {
@@ -430,7 +396,8 @@ impl<F: NorFlash> Node<F> {
             }
             Err(why) => {
                 // No counter can be reserved: nothing may be sealed any more.
-                self.keeper = Err(Locked::Fails(why));
+                let flash = self.take_flash();
+                self.keeper = Keeper::Locked(Locked::Fails(why), flash);
                 None
             }
         }
@@ -442,5 +409,18 @@ impl<F: NorFlash> Node<F> {
     }
 }
 
+/// What a frame of samples has besides them, at most: kind, boot, follows, time, last words, how many.
+const DATA_BYTES: usize = 1 + 5 + 5 + 10 + 1 + 1;
+
+/// Whether another word fits into the frame that these wait for.
+fn has_room(pending: &Vec<(Channel, Millis, Value), SAMPLES>, value: &Value) -> bool {
+    // Channel and age, at most, and the value. One that has no size has no room.
+    let bytes = |value| 1 + 5 + postcard::experimental::serialized_size(value).unwrap_or(PAYLOAD_BYTES);
+    let waiting: usize = pending.iter().map(|(_, _, value)| bytes(value)).sum();
+    !pending.is_full() && waiting + bytes(value) <= PAYLOAD_BYTES - DATA_BYTES
+}
+
+#[cfg(test)]
+mod proof;
 #[cfg(test)]
 mod tests;

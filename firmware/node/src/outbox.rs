@@ -3,7 +3,7 @@
 
 use crate::{
     Millis,
-    store::{Payload, Store},
+    store::{Moment, Payload, Store},
 };
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use heapless::Vec;
@@ -18,20 +18,20 @@ const IN_RAM: usize = 8;
 const INTO_FLASH_AFTER_MS: Millis = 60_000;
 /// A frame without an acknowledgement is sent again after this. The gateway's ledger may take a while to sync; a frame
 /// that got lost is asked for explicitly long before.
-const AGAIN_AFTER_MS: Millis = 3_000;
+const AGAIN_AFTER_MS: u32 = 3_000;
 
 /// What is to be sent.
 pub(crate) struct Outbox<F> {
     store: Store<F>,
     ram: Vec<Fresh, IN_RAM>,
-    last_turn: Option<Millis>,
+    last_turn: Option<Moment>,
 }
 
 struct Fresh {
     counter: u64,
     payload: Payload,
     made: Millis,
-    sent: Option<Millis>,
+    sent: Option<Moment>,
 }
 
 impl<F: NorFlash> Outbox<F> {
@@ -81,6 +81,13 @@ impl<F: NorFlash> Outbox<F> {
         }
     }
 
+    /// Puts everything into flash: RAM will be lost.
+    pub(crate) fn put_all_into_flash(&mut self) {
+        while !self.ram.is_empty() {
+            self.spill_oldest();
+        }
+    }
+
     /// The oldest counter that is kept, or the next one.
     pub(crate) fn oldest(&mut self) -> u64 {
         let flash = self.store.kept().first().map(|kept| kept.counter);
@@ -107,25 +114,30 @@ impl<F: NorFlash> Outbox<F> {
                 oldest = Some(oldest.map_or(fresh.counter, |other| other.min(fresh.counter)));
             }
             let counter = if due > in_turn { oldest_alarm.or(oldest) } else { oldest }?;
-            self.last_turn = Some(now);
+            self.last_turn = Some(Moment::at(now));
             if let Some(fresh) = self.ram.iter_mut().find(|fresh| fresh.counter == counter) {
-                fresh.sent = Some(now);
+                fresh.sent = Some(Moment::at(now));
             }
             if let Some(kept) = self.store.kept().iter_mut().find(|kept| kept.counter == counter) {
-                kept.sent = Some(now);
+                kept.sent = Some(Moment::at(now));
             }
             match self.payload(counter) {
-                Some(payload) => return Some((counter, payload)),
+                Ok(Some(payload)) => return Some((counter, payload)),
                 // Flash lost it.
-                None => self.store.forget(counter),
+                Ok(None) => self.store.forget(counter),
+                // Flash does not read now.
+                Err(_) => return None,
             }
         }
     }
 
     /// A kept frame's message.
-    pub(crate) fn payload(&mut self, counter: u64) -> Option<Payload> {
+    pub(crate) fn payload(&mut self, counter: u64) -> Result<Option<Payload>, NorFlashErrorKind> {
         let fresh = self.ram.iter().find(|fresh| fresh.counter == counter);
-        fresh.map(|fresh| fresh.payload.clone()).or_else(|| self.store.payload(counter))
+        match fresh {
+            Some(fresh) => Ok(Some(fresh.payload.clone())),
+            None => self.store.payload(counter),
+        }
     }
 
     /// Whether something is due.
@@ -163,7 +175,7 @@ impl<F: NorFlash> Outbox<F> {
         self.unsend(|_, sent| sent.is_some() && sent == last);
     }
 
-    fn unsend(&mut self, which: impl Fn(u64, Option<Millis>) -> bool) {
+    fn unsend(&mut self, which: impl Fn(u64, Option<Moment>) -> bool) {
         for kept in self.store.kept().iter_mut().filter(|kept| which(kept.counter, kept.sent)) {
             kept.sent = None;
         }
@@ -185,8 +197,8 @@ impl<F: NorFlash> Outbox<F> {
     }
 }
 
-fn is_due(sent: Option<Millis>, now: Millis) -> bool {
-    sent.is_none_or(|at| now.saturating_sub(at) >= AGAIN_AFTER_MS)
+fn is_due(sent: Option<Moment>, now: Millis) -> bool {
+    sent.is_none_or(|at| at.until(now) >= AGAIN_AFTER_MS)
 }
 
 /// Counts the words of a frame that is let go; a word that told of such a loss counts as what it told.

@@ -13,21 +13,26 @@
 //!
 //! # Wear
 //!
-//! Routine frames stay in RAM while the gateway answers; an alarm costs about 64 bytes of flash. Eight pages of 4 KiB with
-//! 10,000 erasures each hold five million alarms: five years at a hundred an hour.
+//! Routine frames stay in RAM while the gateway answers; an alarm costs about 64 bytes of flash. Pages are erased in turn.
+//! A test counts the erasures of some days of a busy node and asks that ten years of them are less than flash is rated for.
 
 mod pages;
 
+use core::num::NonZeroU32;
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use heapless::Vec;
+pub(crate) use pages::page_bytes;
 use pages::{FIRST_RECORD, LEAST_PAGES, Opening, Pages, Slot};
 use quaywatch_schemas::frame::{PAYLOAD_BYTES, channel::CHANNELS, message::Stored};
 use serde::{Deserialize, Serialize};
 
 /// The most frames kept in flash.
-pub(crate) const MOST_KEPT: usize = 128;
+///
+/// With those in RAM and in the index they are fewer than the gateway's window holds
+/// ([`WINDOW`](quaywatch_schemas::frame::window::WINDOW)): all of them can be on their way at a time.
+pub(crate) const MOST_KEPT: usize = 224;
 /// Room in the index beyond it, for frames that were acknowledged shortly before a power cut and come back.
-const INDEX: usize = MOST_KEPT + 32;
+const INDEX: usize = MOST_KEPT + 24;
 /// Counters reserved at a time: one record per so many frames, and at most so many skipped per boot.
 const RESERVE: u64 = 1024;
 /// Acknowledgements are put into flash once so many frames were; a power cut before only makes frames come twice.
@@ -38,6 +43,8 @@ pub(crate) type Payload = Vec<u8, PAYLOAD_BYTES>;
 /// Why a node says nothing until it is enrolled again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locked {
+    /// Nobody has told it yet who it is.
+    NotEnrolled,
     /// Its flash cannot hold a store: fewer than three pages.
     TooSmall,
     /// What is in flash does not read: which counters were used is not known.
@@ -79,9 +86,24 @@ pub(crate) struct Kept {
     pub(crate) counter: u64,
     pub(crate) alarm: bool,
     /// When it was sent last in this boot.
-    pub(crate) sent: Option<crate::Millis>,
+    pub(crate) sent: Option<Moment>,
     place: u32,
-    size: u32,
+    size: u16,
+}
+
+/// A moment of the last 49 days, in the low bits of milliseconds since boot: there are many frames, and RAM is small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(NonZeroU32);
+
+impl Moment {
+    pub(crate) fn at(now: crate::Millis) -> Self {
+        Self(NonZeroU32::new(now as u32).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// Milliseconds from it to now.
+    pub(crate) fn until(self, now: crate::Millis) -> u32 {
+        Self::at(now).0.get().wrapping_sub(self.0.get())
+    }
 }
 
 /// The store. Every method that writes leaves it usable if flash fails, and what was acknowledged to the caller in place.
@@ -101,18 +123,23 @@ pub(crate) struct Store<F> {
 }
 
 impl<F: NorFlash> Store<F> {
-    /// Opens what is in flash, formats it if it is new, and begins the next boot.
-    pub(crate) fn open(flash: F, entropy: u64) -> Result<Self, Locked> {
-        let mut pages = Pages::new(flash).ok_or(Locked::TooSmall)?;
-        let mut store = match newest(&mut pages)? {
-            Some((page, sequence)) => Self::load(pages, page, sequence)?,
-            None => Self::format(pages, entropy)?,
-        };
-        // Also if it reads blank: after an erasure that power cut short, that is no proof.
-        store.pages.erase(store.after(store.active, 1)).map_err(Locked::Fails)?;
-        store.spare_is_blank = true;
-        store.append(&Entry::Boot(store.lasting.boots)).map_err(Locked::Fails)?;
-        Ok(store)
+    /// Opens what is in flash behind its first `skip` pages, formats it if it is new, and begins the next boot. Flash that
+    /// does not read is given back.
+    pub(crate) fn open(flash: F, skip: u32, entropy: u64) -> Result<Self, (Locked, F)> {
+        let mut store = Self::closed(flash, skip, entropy)?;
+        match store.begin(false) {
+            Ok(()) => Ok(store),
+            Err(why) => Err((why, store.release())),
+        }
+    }
+
+    /// Erases whatever is there and begins the first boot under a new epoch.
+    pub(crate) fn anew(flash: F, skip: u32, epoch: u64) -> Result<Self, (Locked, F)> {
+        let mut store = Self::closed(flash, skip, epoch)?;
+        match store.begin(true) {
+            Ok(()) => Ok(store),
+            Err(why) => Err((why, store.release())),
+        }
     }
 
     /// Which boot this is, counted from 1.
@@ -164,7 +191,7 @@ impl<F: NorFlash> Store<F> {
             }
         }
         let (place, size) = self.append(&entry)?;
-        let kept = Kept { counter, alarm, sent: None, place, size };
+        let kept = Kept { counter, alarm, sent: None, place, size: size as u16 };
         let at = self.kept.partition_point(|other| other.counter < counter);
         // There is room: the index is larger than the bound.
         let _ = self.kept.insert(at, kept);
@@ -176,18 +203,19 @@ impl<F: NorFlash> Store<F> {
         &mut self.kept
     }
 
-    /// A frame's message.
-    pub(crate) fn payload(&mut self, counter: u64) -> Option<Payload> {
-        let kept = self.kept.iter().find(|kept| kept.counter == counter)?;
+    /// A frame's message; `None` if it is not kept, or what stands there is something else. That flash did not read this
+    /// time does not say that it is lost.
+    pub(crate) fn payload(&mut self, counter: u64) -> Result<Option<Payload>, NorFlashErrorKind> {
+        let Some(kept) = self.kept.iter().find(|kept| kept.counter == counter) else { return Ok(None) };
         let (page, offset) = self.pages.page_of(kept.place);
         let sequence = self.sequence_of(page);
-        match self.pages.read(page, sequence, offset) {
-            Ok(Slot::Record(body, _)) => match postcard::from_bytes(&body) {
+        Ok(match self.pages.read(page, sequence, offset)? {
+            Slot::Record(body, _) => match postcard::from_bytes(&body) {
                 Ok(Entry::Frame { counter: found, payload, .. }) if found == counter => Vec::from_slice(payload).ok(),
                 _ => None,
             },
             _ => None,
-        }
+        })
     }
 
     /// Lets a frame go that does not read any more.
@@ -222,9 +250,19 @@ impl<F: NorFlash> Store<F> {
         Ok(())
     }
 
+    /// Writes a record that says nothing new, and reads it back.
+    pub(crate) fn test(&mut self) -> Result<(), NorFlashErrorKind> {
+        self.append(&Entry::Latch(self.lasting.latched)).map(|_| ())
+    }
+
     /// How many words of each channel were let go and not told of yet.
     pub(crate) fn shed_counts(&mut self) -> &mut [u32; CHANNELS] {
         &mut self.lasting.shed
+    }
+
+    /// All of the node's flash, for what is not the store's.
+    pub(crate) fn flash(&mut self) -> &mut F {
+        self.pages.flash()
     }
 
     /// Gives the flash back, for who wants to boot again.
@@ -232,7 +270,8 @@ impl<F: NorFlash> Store<F> {
         self.pages.release()
     }
 
-    fn format(mut pages: Pages<F>, epoch: u64) -> Result<Self, Locked> {
+    /// A store of which nothing was read yet.
+    fn closed(flash: F, skip: u32, epoch: u64) -> Result<Self, (Locked, F)> {
         let lasting = Lasting {
             format: FORMAT,
             epoch,
@@ -244,11 +283,8 @@ impl<F: NorFlash> Store<F> {
             alarms_shed_below: 0,
             shed: [0; CHANNELS],
         };
-        for page in 0..pages.count() {
-            pages.erase(page).map_err(Locked::Fails)?;
-        }
-        let mut store = Self {
-            pages,
+        Ok(Self {
+            pages: Pages::new(flash, skip).map_err(|flash| (Locked::TooSmall, flash))?,
             active: 0,
             sequence: 0,
             end: FIRST_RECORD,
@@ -258,58 +294,57 @@ impl<F: NorFlash> Store<F> {
             kept: Vec::new(),
             acknowledged: 0,
             spare_is_blank: false,
-        };
-        store.open_page(0, 0).map_err(Locked::Fails)?;
-        Ok(store)
+        })
+    }
+
+    fn begin(&mut self, anew: bool) -> Result<(), Locked> {
+        let found = if anew { None } else { newest(&mut self.pages)? };
+        match found {
+            Some((page, sequence)) => {
+                (self.active, self.sequence) = (page, sequence);
+                self.load()?;
+            }
+            None => self.format().map_err(Locked::Fails)?,
+        }
+        // Also if it reads blank: after an erasure that power cut short, that is no proof.
+        self.pages.erase(self.after(self.active, 1)).map_err(Locked::Fails)?;
+        self.spare_is_blank = true;
+        self.append(&Entry::Boot(self.lasting.boots)).map(|_| ()).map_err(Locked::Fails)
+    }
+
+    fn format(&mut self) -> Result<(), NorFlashErrorKind> {
+        for page in 0..self.pages.count() {
+            self.pages.erase(page)?;
+        }
+        self.open_page(0, 0)
     }
 
     /// Reads the pages from the oldest that counts to the newest. The page after the newest is not read: whatever it
     /// held was copied before the newest began to count.
-    fn load(pages: Pages<F>, newest: u32, sequence: u32) -> Result<Self, Locked> {
-        let mut store = Self {
-            pages,
-            active: newest,
-            sequence,
-            end: FIRST_RECORD,
-            lasting: Lasting {
-                format: FORMAT,
-                epoch: 0,
-                reserved: 0,
-                boots: 0,
-                latched: false,
-                acknowledged_below: 0,
-                routine_shed_below: 0,
-                alarms_shed_below: 0,
-                shed: [0; CHANNELS],
-            },
-            next: 0,
-            previous: None,
-            kept: Vec::new(),
-            acknowledged: 0,
-            spare_is_blank: false,
-        };
-        let count = store.pages.count();
+    fn load(&mut self) -> Result<(), Locked> {
+        let (newest, sequence) = (self.active, self.sequence);
+        let count = self.pages.count();
         let mut torn = false;
         for step in 2..=count {
-            let page = store.after(newest, step);
-            let Opening::Opened(found, opening) = store.pages.opening(page).map_err(Locked::Fails)? else { continue };
+            let page = self.after(newest, step);
+            let Opening::Opened(found, opening) = self.pages.opening(page).map_err(Locked::Fails)? else { continue };
             if sequence.checked_sub(count - step) != Some(found) {
                 continue;
             }
             match postcard::from_bytes::<Lasting>(&opening) {
-                Ok(lasting) if lasting.format == FORMAT => store.lasting = lasting,
+                Ok(lasting) if lasting.format == FORMAT => self.lasting = lasting,
                 _ if page == newest => return Err(Locked::Unreadable),
                 _ => continue,
             }
-            store.drop_gone();
-            torn = store.load_records(page, found)?;
+            self.drop_gone();
+            torn = self.load_records(page, found)?;
         }
         // A record that was cut short may have been a reservation or a boot: step over what it may have said.
-        store.next = store.lasting.reserved.saturating_add(if torn { RESERVE } else { 0 });
-        store.lasting.boots = store.lasting.boots.saturating_add(if torn { 2 } else { 1 });
-        store.lasting.reserved = store.next;
-        store.previous = store.kept.last().map(|kept| kept.counter);
-        Ok(store)
+        self.next = self.lasting.reserved.saturating_add(if torn { RESERVE } else { 0 });
+        self.lasting.boots = self.lasting.boots.saturating_add(if torn { 2 } else { 1 });
+        self.lasting.reserved = self.next;
+        self.previous = self.kept.last().map(|kept| kept.counter);
+        Ok(())
     }
 
     /// Reads one page's records; says whether its last one was cut short.
@@ -353,7 +388,7 @@ impl<F: NorFlash> Store<F> {
                 self.drop_gone();
             }
             Ok(Entry::Frame { counter, alarm, .. }) => {
-                let kept = Kept { counter, alarm, sent: None, place, size };
+                let kept = Kept { counter, alarm, sent: None, place, size: size as u16 };
                 match self.kept.binary_search_by_key(&counter, |other| other.counter) {
                     Ok(at) => self.kept[at] = kept,
                     Err(mut at) => {
@@ -384,7 +419,7 @@ impl<F: NorFlash> Store<F> {
     fn has_room(&self, size: u32, part: u32, of: u32) -> bool {
         // Half of what the pages hold, one page being blank: then copying always finds more dead records than live ones.
         let most = (self.pages.count() - (LEAST_PAGES - 1)) * self.pages.room() / 2;
-        let live: u32 = self.kept.iter().map(|kept| kept.size).sum();
+        let live: u32 = self.kept.iter().map(|kept| u32::from(kept.size)).sum();
         (live + size) * of <= most * part && (self.kept.len() as u32 + 1) * of <= MOST_KEPT as u32 * part
     }
 
@@ -399,7 +434,7 @@ impl<F: NorFlash> Store<F> {
         while !self.has_room(size, 7, 8) {
             let routine = self.kept.iter().find(|kept| !kept.alarm).copied();
             let Some(victim) = routine.or_else(|| self.kept.first().copied().filter(|_| for_alarm)) else { break };
-            if let Some(payload) = self.payload(victim.counter) {
+            if let Some(payload) = self.payload(victim.counter)? {
                 gone(&payload, &mut self.lasting.shed);
             }
             let below = victim.counter + 1;
@@ -449,23 +484,25 @@ impl<F: NorFlash> Store<F> {
         }
         self.open_page(next, sequence)?;
         let (mut end, old_sequence) = (FIRST_RECORD, self.sequence_of(old));
-        let mut moved = self.kept.clone();
-        for kept in &mut moved {
+        // Until the new page counts, the old places do.
+        for kept in &mut self.kept {
             let (page, offset) = self.pages.page_of(kept.place);
             if page != old {
                 continue;
             }
-            // One that does not read any more is lost whatever is done.
-            let Slot::Record(body, _) = self.pages.read(page, old_sequence, offset)? else {
-                kept.size = 0;
-                continue;
-            };
-            kept.place = self.pages.place(next, end);
-            end = self.pages.write(next, sequence, end, &body)?;
+            match self.pages.read(page, old_sequence, offset)? {
+                Slot::Record(body, _) => end = self.pages.write(next, sequence, end, &body)?,
+                // It is lost whatever is done.
+                _ => kept.size = 0,
+            }
         }
         self.pages.close(self.active)?;
-        moved.retain(|kept| kept.size > 0);
-        self.kept = moved;
+        self.kept.retain(|kept| kept.size > 0);
+        let (pages, mut place) = (&self.pages, self.pages.place(next, FIRST_RECORD));
+        for kept in self.kept.iter_mut().filter(|kept| pages.page_of(kept.place).0 == old) {
+            kept.place = place;
+            place += u32::from(kept.size);
+        }
         (self.active, self.sequence, self.end) = (next, sequence, end);
         self.pages.erase(old)?;
         self.spare_is_blank = true;

@@ -4,14 +4,14 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// How many channels there are.
-pub const CHANNELS: usize = 16;
+pub const CHANNELS: usize = 28;
 
 macro_rules! channels {
     ($($(#[$doc:meta])* $variant:ident $name:literal $kind:expr,)*) => {
         /// A channel of a node. The order is the wire format: a new channel goes to the end.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Channel {
-            $($(#[$doc])* $variant,)*
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
         }
 
         impl Channel {
@@ -68,6 +68,30 @@ channels! {
     Supply "supply" Kind::Measure("V"),
     /// The node's word on itself: boots, why it started, supply.
     Health "health" Kind::Health,
+    /// A badge reader: whose credential was read, and whether the channel `grant` then let them in.
+    Badge1 "badge-1" Kind::Credential,
+    /// A second one, at the other side of the door.
+    Badge2 "badge-2" Kind::Credential,
+    /// How far the next thing is; the sensor's farthest if there is none.
+    Range "range" Kind::Measure("m"),
+    /// Something is near: `true` from `near.on` to `near.off` of the range, or what a detector's contact says.
+    Presence "presence" Kind::State,
+    /// Temperature outside the enclosure.
+    AirTemperature "air-temperature" Kind::Measure("Cel"),
+    /// Relative humidity.
+    Humidity "humidity" Kind::Measure("%"),
+    /// Air pressure.
+    Pressure "pressure" Kind::Measure("kPa"),
+    /// A request to exit: `true` while the button is pressed or the detector inside sees somebody.
+    Rex "rex" Kind::State,
+    /// The controller releases the lock: `true` while it does.
+    Grant "grant" Kind::State,
+    /// The door was opened without a grant or a request to exit: `true` until it is closed.
+    DoorForced "door-forced" Kind::State,
+    /// The door has stood open for too long: `true` until it is closed.
+    DoorHeld "door-held" Kind::State,
+    /// The fence is being cut: `true` from the last of several blows until none came for as long.
+    FenceCut "fence-cut" Kind::State,
 }
 
 /// What a channel says.
@@ -79,6 +103,8 @@ pub enum Kind {
     Measure(&'static str),
     /// How the node is.
     Health,
+    /// Whose credential was read.
+    Credential,
 }
 
 /// The firmware has no channel of that name.

@@ -27,6 +27,11 @@ impl NodeKey {
         Self(key)
     }
 
+    /// Its bytes, for who keeps them.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// The key that frames of this direction, node and epoch are sealed with.
     pub fn link(&self, direction: Direction, node: u16, epoch: u64) -> LinkKey {
         let context = match direction {
@@ -45,6 +50,15 @@ impl NodeKey {
         let mut epoch = [0; 8];
         epoch.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         u64::from_le_bytes(epoch)
+    }
+}
+
+impl LinkKey {
+    /// The key of what follows a hello with this token: whoever recorded what followed another one has nothing.
+    pub fn after(&self, token: u64) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("quaywatch node link v1: after a hello");
+        hasher.update(&self.0).update(&token.to_le_bytes());
+        Self(*hasher.finalize().as_bytes())
     }
 }
 

@@ -1,11 +1,12 @@
 //! What nodes and gateway say to each other. The order of variants and fields is the wire format (postcard).
 
-use super::Channel;
+use super::{Channel, NodeKey};
+use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
 /// What a node says.
-#[expect(clippy::large_enum_variant, reason = "a node has no heap to box into")]
+#[allow(clippy::large_enum_variant, reason = "a node has no heap to box into")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromNode {
     /// What its sensors said. Kept until acknowledged; under the store epoch.
@@ -14,8 +15,8 @@ pub enum FromNode {
     Hello(Hello),
     /// The last frame of a turn: the bus is the gateway's again. Said once; under the boot epoch.
     TurnEnd(TurnEnd),
-    /// Why it did not do what it was told. Said once; under the boot epoch.
-    Refused(Refused),
+    /// What became of an order. Said once; under the boot epoch.
+    Answer(Answer),
 }
 
 /// The most samples in one frame: twelve of the longest that occur fit into the payload.
@@ -66,6 +67,37 @@ pub enum Value {
     },
     /// Nothing can be said, and why.
     Missing(Missing),
+    /// In the channel's own unit, from a sensor that knows whether it has settled.
+    Load {
+        /// How much.
+        value: f32,
+        /// Whether it has settled.
+        settled: bool,
+    },
+    /// A credential was read.
+    Credential {
+        /// Whose.
+        card: Card,
+        /// Whether its holder was let in.
+        granted: bool,
+    },
+}
+
+/// A credential's numbers. They lead to a person: `Debug` does not print them, the link seals them, and the gateway makes a
+/// handle of them as they come in. Until the gateway has them on disk they may lie in the node's flash, beside the key: a
+/// node at a door has its chip's read-out protection set.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Facility (site) code, if the card's format has one.
+    pub facility: Option<u32>,
+    /// The card's number.
+    pub number: u64,
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Card")
+    }
 }
 
 /// Why a channel cannot say anything.
@@ -75,6 +107,25 @@ pub enum Missing {
     BadValue,
     /// The node could not keep this many of its earlier words.
     Overload(u32),
+    /// It is read, but its detector does not believe it.
+    Doubted(Doubt),
+}
+
+/// Why a detector does not believe its sensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doubt {
+    /// It is not read.
+    NotRead,
+    /// It says the same for longer than can be.
+    Stuck,
+    /// It is at or beyond the end of its range.
+    OutOfRange,
+    /// It changes more often than can be, or much of what it says is damaged.
+    Noisy,
+    /// Something is right before it.
+    Covered,
+    /// The temperature it needs is not known.
+    Uncompensated,
 }
 
 /// Why a node started.
@@ -108,7 +159,9 @@ impl From<ResetCause> for u8 {
 pub struct Hello {
     /// The session it answers: proof that this is no recording.
     pub session: u64,
-    /// Commands of this session must repeat it.
+    /// The counter of the challenge it answers: proof that this is no recording of a former boot in the same session.
+    pub answers: u64,
+    /// What the key of all that follows hangs on: see [`LinkKey::after`](super::LinkKey::after).
     pub token: u64,
     /// The node's boot.
     pub boot: u32,
@@ -118,6 +171,30 @@ pub struct Hello {
     pub reset: ResetCause,
     /// What it keeps.
     pub store: StoreState,
+    /// What it runs.
+    pub runs: Firmware,
+    /// Its settings.
+    pub settings: SettingsState,
+}
+
+/// What runs on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Firmware {
+    /// For which board it is: an image for another one is refused.
+    pub board: u16,
+    /// Its version: a rising number.
+    pub version: u32,
+}
+
+/// By which settings a node works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettingsState {
+    /// Those that its firmware brings.
+    Factory,
+    /// Those it was told and that were confirmed; the first eight bytes of their digest, little-endian.
+    Told(u64),
+    /// Those it was told and that were not confirmed yet.
+    OnTrial(u64),
 }
 
 /// What a node keeps.
@@ -152,13 +229,39 @@ pub struct TurnEnd {
     pub more: bool,
 }
 
-/// Why a node did not do what it was told.
+/// What became of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// The counter of the frame that told it.
+pub struct Answer {
+    /// The counter of the frame that brought it.
     pub answers: u64,
-    /// Why.
-    pub why: Refusal,
+    /// The order's own number.
+    pub number: u32,
+    /// What became of it.
+    pub result: Result<Done, Refusal>,
+}
+
+/// How far an order is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Done {
+    /// It is done.
+    Done,
+    /// It takes longer than a turn may: ask again.
+    Working,
+    /// So many bytes of the transfer are here: the next block begins there.
+    Has(u32),
+    /// It tested itself.
+    Tested(Findings),
+}
+
+/// What a self-test found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// A record was written to flash and read back.
+    pub flash: bool,
+    /// Channels that say nothing or what cannot be: a bit each, by their place in wire order.
+    pub without_value: u32,
+    /// Frames that wait for an acknowledgement.
+    pub waiting: u16,
 }
 
 /// Why a node did not do what it was told.
@@ -166,8 +269,28 @@ pub struct Refused {
 pub enum Refusal {
     /// This firmware cannot do that.
     Unsupported,
-    /// The token is not that of its last hello.
+    /// A later order of this session came before.
     Stale,
+    /// Its flash does not read or cannot be written.
+    Flash,
+    /// More bytes than it has room for.
+    TooLong,
+    /// No transfer has begun; after a restart it begins again.
+    NoTransfer,
+    /// The transfer is not whole.
+    Incomplete,
+    /// What came is not what was announced.
+    BadDigest,
+    /// The image's signature is not of a key that this node trusts.
+    BadSignature,
+    /// The image is for another board.
+    WrongBoard,
+    /// The image is older than what must run at least.
+    TooOld,
+    /// The settings do not read, or ask for what cannot be.
+    BadSettings,
+    /// No settings are on trial: they were confirmed before, or were taken back.
+    NothingOnTrial,
 }
 
 /// What the gateway says.
@@ -178,9 +301,7 @@ pub enum FromGateway {
     /// Prove that you are here now, and say where you stand. The session is the header's epoch.
     Challenge,
     /// Do something.
-    Command(Command),
-    /// A piece of something long: firmware, settings.
-    Transfer(Transfer),
+    Order(Order),
 }
 
 /// It is the node's turn.
@@ -219,29 +340,84 @@ impl Stored {
     }
 }
 
-/// Something a node is to do. This version's firmware refuses every code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// The token of the node's last hello.
-    pub token: u64,
-    /// What. Codes are given out when the first command is.
-    pub code: u16,
-    /// With what.
-    pub argument: u32,
-}
-
-/// A piece of something long. This version's firmware refuses every one.
+/// Something a node is to do. It answers each with an [`Answer`] and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transfer {
-    /// The token of the node's last hello.
-    pub token: u64,
-    /// Of what.
-    pub transfer: u32,
-    /// Where in it.
-    pub offset: u32,
-    /// The piece.
-    pub block: Vec<u8, BLOCK_BYTES>,
+pub struct Order {
+    /// Rises within a session. One that comes again, because its answer was lost, is answered again and not done again.
+    pub number: u32,
+    /// What.
+    pub task: Task,
 }
 
-/// The largest piece of a transfer.
-pub const BLOCK_BYTES: usize = 160;
+/// What a node is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// Blink, so that a person finds it.
+    Identify {
+        /// For how long; 0 ends it.
+        seconds: u16,
+    },
+    /// Test flash and inputs.
+    SelfTest,
+    /// Start again, shortly after the answer.
+    Restart,
+    /// Something long follows in blocks. Answered with how much of it is here already, from a transfer that was cut.
+    Begin(Transfer),
+    /// A piece of it. Answered with how much is here now; a piece from another place changes nothing.
+    Block {
+        /// Where in it.
+        offset: u32,
+        /// All but the last have [`BLOCK_BYTES`].
+        bytes: Vec<u8, BLOCK_BYTES>,
+    },
+    /// The transfer is whole. Settings take effect on trial; an image is verified and runs after the next restart.
+    Finish,
+    /// The settings on trial are to stay. Without it a node takes them back after [`TRIAL_SECONDS`] or with a restart.
+    Confirm,
+    /// Have this key. The former one is valid until the first frame of the gateway under the new one was read.
+    Rekey(NewKey),
+}
+
+/// How long settings are on trial.
+pub const TRIAL_SECONDS: u32 = 120;
+
+/// Something long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transfer {
+    /// All settings of the node, as its firmware writes them.
+    Settings {
+        /// How many bytes, at most [`SETTINGS_BYTES`].
+        length: u16,
+        /// Their BLAKE3.
+        digest: [u8; 32],
+    },
+    /// A firmware image. What comes in blocks is the image alone.
+    Image {
+        /// What the signer says of it: for which board, which version, how long, its digest.
+        manifest: Vec<u8, MANIFEST_BYTES>,
+    },
+}
+
+/// The longest manifest of an image.
+pub const MANIFEST_BYTES: usize = 148;
+
+pub use super::settings::SETTINGS_BYTES;
+
+/// The largest piece of a transfer: it divides every flash's erase unit, so that no piece lies in two.
+pub const BLOCK_BYTES: usize = 128;
+
+/// A key on its way into a node; only ever within a sealed frame or on a wire that a person holds.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKey(pub [u8; 32]);
+
+impl fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewKey")
+    }
+}
+
+impl From<NewKey> for NodeKey {
+    fn from(key: NewKey) -> Self {
+        Self::new(key.0)
+    }
+}

@@ -1,7 +1,11 @@
 extern crate std;
 
 use super::{
-    message::{Data, FromGateway, FromNode, Poll, ResetCause, SAMPLES, Sample, Stored, Value},
+    console::{Enrol, ToNode},
+    message::{
+        Answer, BLOCK_BYTES, Data, Done, Firmware, FromGateway, FromNode, Hello, MANIFEST_BYTES, NewKey, Order, Poll,
+        ResetCause, SAMPLES, Sample, SettingsState, StoreState, Stored, Task, Transfer, Value,
+    },
     window::{Verdict, WINDOW, Window},
     *,
 };
@@ -49,6 +53,10 @@ fn frames_of_version_1_keep_their_bytes() {
         again: None,
         stored: Some(Stored { epoch: 0x1122_3344_5566_7788, below: 5, from: 7, bits: 0b101 }),
     });
+    let transfer = Transfer::Settings { length: 300, digest: [0xd1; 32] };
+    let order = FromGateway::Order(Order { number: 5, task: Task::Begin(transfer) });
+    let answer = FromNode::Answer(Answer { answers: 12, number: 5, result: Ok(Done::Has(256)) });
+    let enrol = ToNode::Enrol(Enrol { number: 7, key: NewKey([0x4b; 32]), settings: Some((300, [0xd1; 32])) });
     let session = Header { epoch: 0xfeed_f00d_0bad_cafe, counter: 1, ..header(0) };
     let gateway = key().link(Direction::GatewayToNode, 7, session.epoch);
     let challenge = Header { counter: 0, ..session };
@@ -56,14 +64,21 @@ fn frames_of_version_1_keep_their_bytes() {
         seal(&header(5), &link(), &motion()),
         seal(&session, &gateway, &poll),
         seal(&challenge, &gateway, &FromGateway::Challenge),
+        seal(&session, &gateway, &order),
+        seal(&header(6), &link(), &answer),
+        in_clear(&enrol),
     ];
-    assert_eq!(bytes.map(|frame| hex(&frame.unwrap())), [DATA_V1, POLL_V1, CHALLENGE_V1]);
+    let expected = [DATA_V1, POLL_V1, CHALLENGE_V1, ORDER_V1, ANSWER_V1, ENROL_V1];
+    assert_eq!(bytes.map(|frame| hex(&frame.unwrap())), expected);
     assert_eq!(key().boot_epoch(0x1122_3344_5566_7788, 3), BOOT_EPOCH_V1);
 }
 
 const DATA_V1: &str = "0311070a88776655443322110501010101010126449bc94501dfc52bfc713917e77f355edbf9ecf972b22a8547efab11dd25a5f14d673f6e0300";
 const POLL_V1: &str = "0311070afecaad0b0df0edfe0101010101010125884996a3867e19e5a6f13a0f7c1a04f80763211d3ce44766659a14a33c778cfcd3abf81900";
 const CHALLENGE_V1: &str = "03110709fecaad0b0df0edfe010101010101011410cc6c4f42d485431473efe1235beff6868cb500";
+const ORDER_V1: &str = "0311070afecaad0b0df0edfe01010101010101398a4894a32a7d40dbee8b2e36215ac42cd1b760a5a0a5240384d4594fbd872668b978e94aefa82cb7f07577d86bb6685099c4c9a2c813e44400";
+const ANSWER_V1: &str = "0311070a8877665544332211060101010101011ab52058b8e7aff3d05912a53176a3fa3705dde415fa3d5ee18c00";
+const ENROL_V1: &str = "491f02074b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b01ac02d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1cf8c00";
 const BOOT_EPOCH_V1: u64 = 3_134_443_616_732_038_892;
 
 #[test]
@@ -97,6 +112,54 @@ fn the_longest_real_frame_fits_and_a_longer_message_is_refused() {
 }
 
 #[test]
+fn the_longest_order_answer_and_word_of_the_console_fit_and_come_back() {
+    let order = |task| FromGateway::Order(Order { number: u32::MAX, task });
+    let full = |byte| core::iter::repeat_n(byte, PAYLOAD_BYTES);
+    let digest = [0xff; 32];
+    for message in [
+        order(Task::Begin(Transfer::Image { manifest: full(0xff).take(MANIFEST_BYTES).collect() })),
+        order(Task::Begin(Transfer::Settings { length: u16::MAX, digest })),
+        order(Task::Block { offset: u32::MAX, bytes: full(0xff).take(BLOCK_BYTES).collect() }),
+        order(Task::Rekey(NewKey([0xff; 32]))),
+    ] {
+        let wire = seal(&header(1), &link(), &message).unwrap();
+        assert_eq!(deframe(&wire)[0].clone().unwrap().open(&link()).unwrap().message(), Ok(message));
+    }
+    let hello = FromNode::Hello(Hello {
+        session: u64::MAX,
+        answers: u64::MAX,
+        token: u64::MAX,
+        boot: u32::MAX,
+        now_ms: u64::MAX,
+        reset: ResetCause::Update,
+        store: StoreState::Open { epoch: u64::MAX, oldest: u64::MAX, next: u64::MAX },
+        runs: Firmware { board: u16::MAX, version: u32::MAX },
+        settings: SettingsState::OnTrial(u64::MAX),
+    });
+    let wire = seal(&header(1), &link(), &hello).unwrap();
+    assert_eq!(deframe(&wire)[0].clone().unwrap().open(&link()).unwrap().message(), Ok(hello));
+    let said = [
+        ToNode::WhoAreYou,
+        ToNode::Settings { offset: u16::MAX, bytes: full(0xff).take(BLOCK_BYTES).collect() },
+        ToNode::Enrol(Enrol { number: 7, key: NewKey([0xff; 32]), settings: Some((u16::MAX, digest)) }),
+    ];
+    for said in said {
+        let wire = in_clear(&said).unwrap();
+        let mut deframer = Deframer::default();
+        let found = wire.iter().find_map(|byte| deframer.find(*byte));
+        let Some(Ok(Found::Clear(clear))) = found else { panic!("{found:?}") };
+        assert_eq!(clear.message(), Ok(said));
+        assert_eq!(deframe(&wire), [Err(Unreadable::Suite(15))], "the link does not read it");
+    }
+}
+
+#[test]
+fn no_new_key_is_ever_printed() {
+    let shown = std::format!("{:?}", FromGateway::Order(Order { number: 2, task: Task::Rekey(NewKey([0x5a; 32])) }));
+    assert!(shown.contains("NewKey") && !shown.contains("90") && !shown.contains("5a"), "{shown}");
+}
+
+#[test]
 fn direction_node_and_epoch_each_have_their_own_key() {
     let wire = seal(&header(5), &link(), &motion()).unwrap();
     let sealed = deframe(&wire)[0].clone().unwrap();
@@ -126,7 +189,7 @@ fn names_of_channels_parse_back_and_an_unknown_one_names_them_all() {
         assert_eq!(Channel::ALL[channel.index()], channel);
     }
     let why = Channel::parse("radar").unwrap_err().to_string();
-    assert!(why.contains("pir, tamper, fence") && why.ends_with("health"), "{why}");
+    assert!(why.contains("pir, tamper, fence") && why.ends_with("fence-cut"), "{why}");
 }
 
 #[test]

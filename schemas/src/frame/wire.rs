@@ -76,7 +76,19 @@ pub fn seal_payload(header: &Header, key: &LinkKey, payload: &[u8]) -> Result<Wi
     frame[HEADER_BYTES..end].copy_from_slice(payload);
     let tag = header.suite.seal(key, header.counter, &head, &mut frame[HEADER_BYTES..end]);
     frame[end..end + TAG_BYTES].copy_from_slice(&tag);
-    let checked = end + TAG_BYTES;
+    to_wire(&mut frame, end + TAG_BYTES)
+}
+
+/// Puts a message of the [console](super::console) on the wire. Nothing protects it.
+pub fn in_clear(message: &impl Serialize) -> Result<Wire, TooLong> {
+    let mut frame = [0; FRAME_BYTES];
+    frame[0] = FIRST_OF_CLEAR;
+    let length = postcard::to_slice(message, &mut frame[1..=PAYLOAD_BYTES]).map_err(|_| TooLong)?.len();
+    to_wire(&mut frame, 1 + length)
+}
+
+/// Checksum, COBS and delimiter around the first bytes of a frame.
+fn to_wire(frame: &mut [u8; FRAME_BYTES], checked: usize) -> Result<Wire, TooLong> {
     let crc = CRC.checksum(&frame[..checked]);
     frame[checked..checked + CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
     let mut wire = Wire::new();
@@ -88,6 +100,10 @@ pub fn seal_payload(header: &Header, key: &LinkKey, payload: &[u8]) -> Result<Wi
     Ok(wire)
 }
 
+/// The suite number of what is not sealed.
+const CLEAR: u8 = 15;
+const FIRST_OF_CLEAR: u8 = VERSION << 4 | CLEAR;
+
 const CRC: Crc<u16, NoTable> = Crc::<u16, NoTable>::new(&CRC_16_IBM_SDLC);
 
 /// Finds frames in a stream of bytes. Holds at most one frame; what is longer cannot be one, and is skipped to the next
@@ -98,9 +114,27 @@ pub struct Deframer {
     overlong: bool,
 }
 
+/// What was found in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A frame of the link.
+    Sealed(Sealed),
+    /// A message of the [console](super::console), which anybody could have sent.
+    Clear(Clear),
+}
+
 impl Deframer {
-    /// Takes one byte. Empty frames are nothing: a sender may put a delimiter before a frame to end noise.
+    /// Takes one byte and finds frames of the link. Empty frames are nothing: a sender may put a delimiter before a frame to
+    /// end noise.
     pub fn push(&mut self, byte: u8) -> Option<Result<Sealed, Unreadable>> {
+        self.find(byte).map(|found| match found? {
+            Found::Sealed(sealed) => Ok(sealed),
+            Found::Clear(_) => Err(Unreadable::Suite(CLEAR)),
+        })
+    }
+
+    /// Takes one byte and finds frames and what is said in the clear.
+    pub fn find(&mut self, byte: u8) -> Option<Result<Found, Unreadable>> {
         if byte != 0 {
             self.overlong |= self.buffer.push(byte).is_err();
             return None;
@@ -110,7 +144,7 @@ impl Deframer {
         match (overlong, frame.is_empty()) {
             (true, _) => Some(Err(Unreadable::Noise)),
             (false, true) => None,
-            (false, false) => Some(Sealed::from_cobs(&mut frame)),
+            (false, false) => Some(Found::from_cobs(&mut frame)),
         }
     }
 }
@@ -133,7 +167,7 @@ pub struct Sealed {
     body: Vec<u8, { PAYLOAD_BYTES + TAG_BYTES }>,
 }
 
-impl Sealed {
+impl Found {
     fn from_cobs(bytes: &mut [u8]) -> Result<Self, Unreadable> {
         let length = cobs::decode_in_place(bytes).map_err(|_| Unreadable::Noise)?;
         let frame = &bytes[..length];
@@ -141,15 +175,20 @@ impl Sealed {
         if CRC.checksum(checked) != u16::from_le_bytes(*crc) {
             return Err(Unreadable::Noise);
         }
+        if let Some((&FIRST_OF_CLEAR, message)) = checked.split_first() {
+            return Vec::from_slice(message).map(|message| Self::Clear(Clear(message))).map_err(|_| Unreadable::Noise);
+        }
         let (header, body) = checked.split_first_chunk::<HEADER_BYTES>().ok_or(Unreadable::Noise)?;
         let header = Header::from_bytes(header)?;
         let body = Vec::from_slice(body).map_err(|_| Unreadable::Noise)?;
         if body.len() < TAG_BYTES {
             return Err(Unreadable::Noise);
         }
-        Ok(Self { header, body })
+        Ok(Self::Sealed(Sealed { header, body }))
     }
+}
 
+impl Sealed {
     /// What it says of itself; true only if [`Sealed::open`] succeeds.
     pub fn header(&self) -> &Header {
         &self.header
@@ -172,6 +211,17 @@ impl Sealed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forged;
 
+/// A message of the [console](super::console).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clear(Vec<u8, PAYLOAD_BYTES>);
+
+impl Clear {
+    /// The message.
+    pub fn message<M: DeserializeOwned>(&self) -> Result<M, NotAMessage> {
+        whole(&self.0)
+    }
+}
+
 /// A frame whose sender is certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -184,13 +234,17 @@ pub struct Opened {
 impl Opened {
     /// The message.
     pub fn message<M: DeserializeOwned>(&self) -> Result<M, NotAMessage> {
-        match postcard::take_from_bytes(&self.payload) {
-            Ok((message, [])) => Ok(message),
-            _ => Err(NotAMessage),
-        }
+        whole(&self.payload)
     }
 }
 
-/// A certain sender said something this version does not understand.
+fn whole<M: DeserializeOwned>(payload: &[u8]) -> Result<M, NotAMessage> {
+    match postcard::take_from_bytes(payload) {
+        Ok((message, [])) => Ok(message),
+        _ => Err(NotAMessage),
+    }
+}
+
+/// A sender said something this version does not understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAMessage;

@@ -7,7 +7,9 @@
 use super::DeviceError;
 use crate::world::{Happening, World};
 use quaywatch_node::{
-    Boot, Channel, Config, Node, NodeKey, ResetCause, Sensing, emulation::EmulatedFlash, sensing::motion,
+    Boot, Channel, Config, Node, NodeKey, ResetCause,
+    emulation::EmulatedFlash,
+    settings::{Draft, Motion, Sensing},
 };
 use std::{
     net::SocketAddr,
@@ -94,16 +96,17 @@ impl Nodes {
 }
 
 fn config(post: Post, number: u16, key: NodeKey) -> Config {
-    let config = Config::new(number, key).with(Channel::Tamper).with(Channel::Health);
-    match post {
+    let draft = Draft::default().with(Channel::Tamper).with(Channel::Health);
+    let draft = match post {
         Post::Quay => {
             // The detector has had power for days: it is warm.
-            let warm = motion::Settings { warm_up_ms: 0, ..motion::Settings::default() };
-            let config = config.with_sensing(Channel::Pir, Sensing::Motion(warm));
-            config.with(Channel::Vibration).with(Channel::Fence)
+            let warm = Motion { warm_up_ms: 0, ..Motion::default() };
+            let draft = draft.with_sensing(Channel::Pir, Sensing::Motion(warm));
+            draft.with(Channel::Vibration).with(Channel::Fence)
         }
-        Post::Cabinet => config.with(Channel::Temperature),
-    }
+        Post::Cabinet => draft.with(Channel::Temperature),
+    };
+    Config::new(number, key).by(draft.check().expect("the simulator's settings are valid"))
 }
 
 /// One board: pins, clock, flash and carrier around the node's decisions.

@@ -101,7 +101,7 @@ pub(super) fn credentials(site: &SiteFile, sharing: Option<&SharingFile>) -> Vec
             }
         }
     }
-    for (number, key) in &site.plan.nodes {
+    for (number, key) in site.plan.nodes.iter().filter_map(|(number, key)| Some((number, key.as_ref()?))) {
         needed.add(&key.get_ref().0, &format!("nodes.{}", number.0));
     }
     for (id, feed) in &site.plan.feeds {

@@ -467,7 +467,7 @@ fn node(
         number.as_ref().filter(|number| !around.nodes_declared.contains(&number.get_ref().to_string()))
     {
         let what = format!("there is no node {}", number.get_ref());
-        findings.add(number.span(), what, format!("add [nodes.{}] with its key", number.get_ref()));
+        findings.add(number.span(), what, format!("add [nodes.{}]", number.get_ref()));
     }
     let channel = channel.and_then(|channel| match Channel::parse(&channel.get_ref().0) {
         Ok(known) => Some(known),
@@ -486,6 +486,7 @@ fn node(
         Kind::State => (ReadingKind::Contact, None),
         Kind::Measure(unit) => (ReadingKind::Measure, Unit::new(unit).ok()),
         Kind::Health => (ReadingKind::Health, None),
+        Kind::Credential => (ReadingKind::Credential, None),
     };
     let kind = kind_of(table, reading, &[possible], &format!("channel {channel}"), findings)?;
     let written = table.has("unit");

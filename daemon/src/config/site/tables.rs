@@ -150,8 +150,8 @@ pub(in crate::config) struct LineTable {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct NodeTable {
-    /// Its key, as credential:NAME; the file holds 64 hexadecimal digits.
-    #[schemars(required)]
+    /// Its key, as credential:NAME, for sites that hand out keys themselves; the file holds 64 hexadecimal digits. Default:
+    /// the key that `quaywatch node enrol` made.
     pub(super) key: Option<Written<Credential>>,
 }
 

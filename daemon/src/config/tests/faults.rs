@@ -526,7 +526,6 @@ fn a_fault_in_what_surrounds_the_sensors_is_said_at_its_line_and_column() {
         ),
         // Nodes and references.
         ("[nodes.▸x]\nkey = \"credential:a\"", "cannot be called that", "number on the bus"),
-        ("[nodes.▸9]", "`nodes.9` has no `key`", "64 hexadecimal digits"),
         ("[references.▸x]\nkinds = [\"booking\"]", "does not say how it comes", "folder"),
         (
             "[references.x]\nfolder = \"/f\"\nkinds = [\"booking\", ▸\"bookings\"]",

@@ -157,9 +157,9 @@ fn what_is_wired_is_what_was_written() {
     assert_eq!(broker.broker.client_id, "quaywatch-gate-2-broker");
     assert_eq!((broker.subscriptions[0].topic.as_str(), broker.subscriptions[0].at_least_once), ("frigate", true));
     assert!(wiring.webhooks["hooks"].hooks[0].token.is("secret of rear"));
-    let nodes = &wiring.node_links["cabinet"].nodes;
-    assert_eq!((nodes[0].number, nodes[0].channels.len()), (7, 2));
-    assert_eq!(nodes[0].key.as_key(), Some([0x0f; 32]));
+    let node = &wiring.nodes[&7];
+    assert_eq!((node.line.as_str(), node.channels.len()), ("cabinet", 2));
+    assert_eq!(node.key.as_ref().unwrap().as_key(), Some([0x0f; 32]));
     let upstreams::Address::Mqtt { topic, .. } = &wiring.upstreams["port-police"].address else { panic!("over MQTT") };
     assert_eq!(topic, "qw/gate-2/port-police");
     assert_eq!(wiring.operations, Some("127.0.0.1:9464".parse().unwrap()));

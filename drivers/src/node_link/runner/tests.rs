@@ -4,13 +4,14 @@ use super::*;
 use crate::{
     intake::Committed,
     line::LineStatus,
-    node_link::{Channel, Node},
+    node_link::{Channel, Node, Trust},
     secret::Secret,
     tap::Taps,
 };
 use quaywatch_node::{
-    Boot, Channel as NodeChannel, Config as NodeConfig, Node as RealNode, NodeKey, ResetCause, Sensing,
-    emulation::EmulatedFlash, sensing::motion,
+    Boot, Channel as NodeChannel, Config as NodeConfig, Node as RealNode, NodeKey, ResetCause,
+    emulation::EmulatedFlash,
+    settings::{Draft, Motion, Sensing},
 };
 use quaywatch_schemas::{LineId, Observation, Position, SensorId, observation::Authenticity};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -20,23 +21,22 @@ use std::{
     sync::{Arc, mpsc as std_mpsc},
     thread,
 };
-use tokio::sync::watch;
 use tokio_serial::Parity;
 use tokio_util::sync::CancellationToken;
 
 fn config(carrier: Carrier) -> Config {
     let channel = |name: &str| Channel { name: name.into(), sensor: SensorId::new(name).unwrap(), unit: None };
-    let node = Node { number: 7, key: Secret::new("2a".repeat(32)), channels: vec![channel("pir"), channel("load-1")] };
+    let trust = Trust::Key(Secret::new("2a".repeat(32)));
+    let node = Node { number: 7, trust, channels: vec![channel("pir"), channel("load-1")] };
     let (every, timeout) = (Duration::from_millis(20), Duration::from_millis(100));
     Config { carrier, every, timeout, nodes: vec![node] }
 }
 
 fn node() -> RealNode<EmulatedFlash> {
-    let pir = motion::Settings { warm_up_ms: 0, hold_ms: 100 };
-    let config = NodeConfig::new(7, NodeKey::new([0x2a; 32]))
-        .with_sensing(NodeChannel::Pir, Sensing::Motion(pir))
-        .with(NodeChannel::Load1);
-    RealNode::boot(config, EmulatedFlash::in_memory(4), Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 })
+    let pir = Motion { warm_up_ms: 0, hold_ms: 100, ..Motion::default() };
+    let draft = Draft::default().with_sensing(NodeChannel::Pir, Sensing::Motion(pir)).with(NodeChannel::Load1);
+    let config = NodeConfig::new(7, NodeKey::new([0x2a; 32])).by(draft.check().unwrap());
+    RealNode::boot(config, EmulatedFlash::in_memory(6), Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 })
 }
 
 /// A node on a pair of blocking byte streams, in threads of its own, until the reading one ends. It moves once, and then
@@ -91,7 +91,8 @@ async fn drive(config: Config) -> Vec<Observation> {
         stop: stop.clone(),
     };
     let mut tap = taps.watch(&SensorId::new("load-1").unwrap());
-    let running = tokio::spawn(run(line, config));
+    let (wishes, granted) = mpsc::channel(1);
+    let running = tokio::spawn(run(line, config, granted));
     how.wait_for(|status| status.state == LineState::Up).await.unwrap();
     let (mut stored, mut ids) = (Vec::new(), std::collections::BTreeSet::new());
     while stored.iter().filter(|said: &&Observation| said.sensor.as_str() == "load-1").count() < 10 {
@@ -109,6 +110,12 @@ async fn drive(config: Config) -> Vec<Observation> {
         sleep(Duration::from_millis(70)).await;
         let _ = batch.receipt.unwrap().send(Committed { last: Position(stored.len() as u64) });
     }
+    let (answer, taken) = oneshot::channel();
+    let blink = Wish::Order { node: 7, request: Request::Identify { seconds: 1 }, answer };
+    wishes.send(blink).await.unwrap();
+    let mut told = taken.await.unwrap().unwrap();
+    let last = *timeout(Duration::from_secs(30), told.wait_for(Option::is_some)).await.unwrap().unwrap();
+    assert_eq!(last, Some(Report::Done));
     let tapped = tap.recv().await.unwrap();
     assert!(!tapped.raw.is_empty() && tapped.decoded.ends_with("kN"), "{tapped:?}");
     stop.cancel();
@@ -192,7 +199,7 @@ async fn a_port_that_is_not_there_is_said_in_words_and_its_sensors_are_disconnec
         stop: stop.clone(),
     };
     let port = Port { path: "/dev/nothing-here".into(), baud: 9600, data_bits: 8, parity: Parity::None, stop_bits: 1 };
-    let running = tokio::spawn(run(line, config(Carrier::Serial(port))));
+    let running = tokio::spawn(run(line, config(Carrier::Serial(port)), mpsc::channel(1).1));
     let down = how.wait_for(|status| matches!(status.state, LineState::Down(_))).await.unwrap().state.clone();
     assert!(matches!(&down, LineState::Down(why) if why.starts_with("/dev/nothing-here cannot be opened")), "{down:?}");
     let batch = batches.recv().await.unwrap();

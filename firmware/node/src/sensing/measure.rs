@@ -1,79 +1,108 @@
 //! Measured values: said when they moved, when they cross an alarm limit, and when they are lost.
 
-use super::{Hysteresis, News};
+use super::News;
 use crate::Millis;
-use quaywatch_schemas::frame::message::{Missing, Value};
-
-/// How a value is reported.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Settings {
-    /// It is said again once it moved this much.
-    pub deadband: f32,
-    /// Where it becomes an alarm, which is kept before routine data.
-    pub alarm: Option<Hysteresis>,
-    /// Not read for this long, it is missing.
-    pub stale_ms: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { deadband: 0.0, alarm: None, stale_ms: 30_000 }
-    }
-}
+use quaywatch_schemas::frame::{
+    message::{Doubt, Missing, Value},
+    settings::Measure as Settings,
+};
 
 /// One measured value.
 #[derive(Debug, Clone)]
 pub struct Measure {
     settings: Settings,
-    said: Option<Value>,
-    latest: Option<Value>,
+    said: Option<Word>,
+    latest: Option<Word>,
     read_at: Millis,
-    high: bool,
+    beyond: bool,
+}
+
+/// What a measured value can say: a third of what any channel can.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Word {
+    Measure(f32),
+    Load { value: f32, settled: bool },
+    Missing(Missing),
 }
 
 impl Measure {
     /// A value that was not read yet.
     pub fn new(settings: Settings, now: Millis) -> Self {
-        Self { settings, said: None, latest: None, read_at: now, high: false }
+        Self { settings, said: None, latest: None, read_at: now, beyond: false }
     }
 
     /// It was read. NaN and infinity are what a broken converter delivers.
     pub fn sense(&mut self, value: f32, now: Millis) -> Option<News> {
+        self.take(value, Word::Measure(value), now)
+    }
+
+    /// It was read, by a sensor that knows whether it has settled. That is worth a word of its own.
+    pub fn sense_load(&mut self, value: f32, settled: bool, now: Millis) -> Option<News> {
+        self.take(value, Word::Load { value, settled }, now)
+    }
+
+    /// It was read, and says nothing because of this.
+    pub fn doubt(&mut self, doubt: Doubt, now: Millis) -> Option<News> {
         self.read_at = now;
-        if !value.is_finite() {
-            return self.lose(now);
-        }
-        let was_high = self.high;
-        self.high = self.settings.alarm.is_some_and(|limit| limit.after(was_high, value));
-        self.latest = Some(Value::Measure(value));
-        let moved = match self.said {
-            Some(Value::Measure(said)) => {
-                let by = libm::fabsf(value - said);
-                by > 0.0 && by >= self.settings.deadband
-            }
-            _ => true,
-        };
-        if !moved && self.high == was_high {
-            return None;
-        }
-        self.said = self.latest;
-        Some(News { value: Value::Measure(value), at: now, alarm: self.high && !was_high })
+        self.lose(Missing::Doubted(doubt), now)
     }
 
     /// Time passed.
     pub fn tick(&mut self, now: Millis) -> Option<News> {
         let stale = now.saturating_sub(self.read_at) > u64::from(self.settings.stale_ms);
-        if stale { self.lose(now) } else { None }
+        if stale { self.lose(Missing::Doubted(Doubt::NotRead), now) } else { None }
     }
 
     /// The latest value.
     pub fn value(&self) -> Option<Value> {
-        self.latest
+        self.latest.map(Value::from)
     }
 
-    fn lose(&mut self, now: Millis) -> Option<News> {
-        let lost = Value::Missing(Missing::BadValue);
+    fn take(&mut self, value: f32, word: Word, now: Millis) -> Option<News> {
+        self.read_at = now;
+        if !value.is_finite() {
+            return self.lose(Missing::BadValue, now);
+        }
+        if !(self.settings.lowest..=self.settings.highest).contains(&value) {
+            return self.lose(Missing::Doubted(Doubt::OutOfRange), now);
+        }
+        let was_beyond = self.beyond;
+        self.beyond = self.settings.alarm.is_some_and(|limit| limit.after(was_beyond, value));
+        self.latest = Some(word);
+        let is_news = match (self.said, word) {
+            (Some(Word::Measure(said)), Word::Measure(_)) => self.moved(said, value),
+            (Some(Word::Load { value: said, settled: had_settled }), Word::Load { settled, .. }) => {
+                had_settled != settled || self.moved(said, value)
+            }
+            _ => true,
+        };
+        if !is_news && self.beyond == was_beyond {
+            return None;
+        }
+        self.said = self.latest;
+        Some(News { value: word.into(), at: now, alarm: self.beyond && !was_beyond })
+    }
+
+    fn moved(&self, said: f32, value: f32) -> bool {
+        let by = libm::fabsf(value - said);
+        by > 0.0 && by >= self.settings.deadband
+    }
+
+    /// An alarm ends with the value: whether it still holds is not known, and the next value says it again.
+    fn lose(&mut self, missing: Missing, now: Millis) -> Option<News> {
+        let lost = Word::Missing(missing);
+        self.beyond = false;
         self.latest = Some(lost);
-        (self.said.replace(lost) != Some(lost)).then_some(News { value: lost, at: now, alarm: false })
+        (self.said.replace(lost) != Some(lost)).then_some(News { value: lost.into(), at: now, alarm: false })
+    }
+}
+
+impl From<Word> for Value {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Measure(value) => Self::Measure(value),
+            Word::Load { value, settled } => Self::Load { value, settled },
+            Word::Missing(missing) => Self::Missing(missing),
+        }
     }
 }

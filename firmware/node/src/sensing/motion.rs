@@ -2,22 +2,14 @@
 
 use super::News;
 use crate::Millis;
-use quaywatch_schemas::frame::message::{Missing, Value};
+use heapless::Vec;
+use quaywatch_schemas::frame::{
+    message::{Missing, Value},
+    settings::Motion as Settings,
+};
 
-/// How a detector is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// How long after boot its output means nothing. Data sheets of the common modules say 30 to 60 s.
-    pub warm_up_ms: u32,
-    /// How long after its last pulse somebody still counts as moving: pulses of one passer-by become one word.
-    pub hold_ms: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { warm_up_ms: 30_000, hold_ms: 5_000 }
-    }
-}
+/// The most pulses that can be asked for.
+const PULSES: usize = 16;
 
 /// One detector.
 #[derive(Debug, Clone)]
@@ -25,6 +17,8 @@ pub struct Motion {
     settings: Settings,
     ready_at: Millis,
     raw: bool,
+    /// When the last pulses began, oldest first.
+    pulses: Vec<Millis, PULSES>,
     last_pulse: Millis,
     state: Option<bool>,
 }
@@ -33,12 +27,19 @@ impl Motion {
     /// A detector that is warming up since `boot`.
     pub fn new(settings: Settings, boot: Millis) -> Self {
         let ready_at = boot.saturating_add(u64::from(settings.warm_up_ms));
-        Self { settings, ready_at, raw: false, last_pulse: boot, state: None }
+        Self { settings, ready_at, raw: false, pulses: Vec::new(), last_pulse: boot, state: None }
     }
 
     /// The raw output is so now.
     pub fn sense(&mut self, raw: bool, now: Millis) -> Option<News> {
+        let begins = raw && !self.raw;
         self.raw = raw;
+        if begins && now >= self.ready_at {
+            if self.pulses.is_full() {
+                self.pulses.remove(0);
+            }
+            let _ = self.pulses.push(now);
+        }
         self.tick(now)
     }
 
@@ -50,10 +51,22 @@ impl Motion {
         if self.raw {
             self.last_pulse = now;
         }
-        let held = self.state == Some(true) && now.saturating_sub(self.last_pulse) < u64::from(self.settings.hold_ms);
-        let moving = self.raw || held;
+        let moving = match self.state {
+            Some(true) => self.raw || now.saturating_sub(self.last_pulse) < u64::from(self.settings.hold_ms),
+            // A pulse that began while the detector warmed up and still lasts is a movement where one is enough.
+            _ if self.settings.pulses <= 1 => self.raw,
+            _ => {
+                let within = u64::from(self.settings.within_ms);
+                let recent = self.pulses.iter().filter(|began| now.saturating_sub(**began) <= within).count();
+                recent >= usize::from(self.settings.pulses)
+            }
+        };
         if self.state == Some(moving) {
             return None;
+        }
+        if !moving {
+            // Pulses of a movement that is over do not begin the next one.
+            self.pulses.clear();
         }
         self.state = Some(moving);
         Some(News { value: Value::State(moving), at: now, alarm: moving })

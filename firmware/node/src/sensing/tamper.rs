@@ -1,11 +1,11 @@
 //! The tamper latch: once opened, opened, until the gateway has that on disk and the switch is closed again.
 
-use super::{
-    News,
-    contact::{Alarm, Contact, Settings},
-};
+use super::{News, contact::Contact};
 use crate::Millis;
-use quaywatch_schemas::frame::message::Value;
+use quaywatch_schemas::frame::{
+    message::Value,
+    settings::{Alarm, Contact as Settings},
+};
 
 /// How fresh a word must be when it is acknowledged for the latch to open. An older one may have been taken for history,
 /// which alarms nobody; the next heartbeat says it again.
@@ -51,18 +51,17 @@ impl Tamper {
 
     /// What it says now.
     pub fn value(&self) -> Option<Value> {
-        if self.latched { Some(Value::State(true)) } else { self.contact.state().map(Value::State) }
+        if self.latched { Some(Value::State(true)) } else { self.contact.value() }
     }
 
-    /// A switch that closes says nothing by itself: the latch holds.
+    /// A switch that closes or cannot make up its mind says nothing by itself: the latch holds.
     fn latch(&mut self, news: Option<News>) -> Option<News> {
-        match news?.value {
-            Value::State(false) if self.latched => None,
-            Value::State(open) => {
-                self.latched |= open;
-                news
-            }
-            _ => None,
+        let news = news?;
+        match news.value {
+            Value::State(true) => self.latched = true,
+            _ if self.latched => return None,
+            _ => {}
         }
+        Some(news)
     }
 }

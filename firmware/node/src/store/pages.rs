@@ -13,8 +13,8 @@ use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 use heapless::Vec;
 
-/// The largest body: a frame's message, its counter and class.
-pub(super) const MOST_BODY: usize = 224;
+/// The largest body: a page's opening. A frame's message with counter and class is shorter.
+pub(super) const MOST_BODY: usize = 300;
 /// Pages beyond are not used.
 pub(super) const MOST_PAGES: u32 = 64;
 /// One that is written, one that is blank, one that still holds: with fewer a page could not be erased safely.
@@ -58,19 +58,34 @@ pub(super) enum Opening {
 
 pub(super) struct Pages<F> {
     flash: F,
+    /// Where the first page begins.
+    base: u32,
     page: u32,
     count: u32,
     unit: u32,
 }
 
+/// The size of a page: a multiple of what is erased at a time.
+pub(crate) fn page_bytes<F: NorFlash>() -> u32 {
+    (F::ERASE_SIZE * SMALLEST_PAGE.div_ceil(F::ERASE_SIZE.max(1)).max(1)) as u32
+}
+
 impl<F: NorFlash> Pages<F> {
-    /// Divides flash into pages. `None` if it is too small or its write unit too wide.
-    pub(super) fn new(flash: F) -> Option<Self> {
-        let unit = F::WRITE_SIZE.max(F::READ_SIZE);
-        let page = F::ERASE_SIZE * SMALLEST_PAGE.div_ceil(F::ERASE_SIZE.max(1)).max(1);
-        let count = u32::try_from(flash.capacity() / page).ok()?.min(MOST_PAGES);
-        let fits = count >= LEAST_PAGES && unit <= WIDEST && WIDEST.is_multiple_of(unit) && page.is_multiple_of(WIDEST);
-        fits.then_some(Self { flash, page: page as u32, count, unit: unit as u32 })
+    /// Divides flash behind its first `skip` pages into pages. Gives it back if it is too small or its write unit too wide.
+    pub(super) fn new(flash: F, skip: u32) -> Result<Self, F> {
+        let (unit, page) = (F::WRITE_SIZE.max(F::READ_SIZE), page_bytes::<F>());
+        let pages = u32::try_from(flash.capacity()).unwrap_or(u32::MAX) / page;
+        let count = pages.saturating_sub(skip).min(MOST_PAGES);
+        let fits = unit <= WIDEST && WIDEST.is_multiple_of(unit) && (page as usize).is_multiple_of(WIDEST);
+        if count < LEAST_PAGES || !fits {
+            return Err(flash);
+        }
+        Ok(Self { flash, base: skip * page, page, count, unit: unit as u32 })
+    }
+
+    /// All of the chip's part that is the node's, the skipped pages too.
+    pub(super) fn flash(&mut self) -> &mut F {
+        &mut self.flash
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -132,7 +147,7 @@ impl<F: NorFlash> Pages<F> {
             return Ok(Slot::Blank);
         }
         let bytes = &mut bytes[..length];
-        self.flash.read(page * self.page + offset, bytes).map_err(|e| e.kind())?;
+        self.flash.read(self.place(page, offset), bytes).map_err(|e| e.kind())?;
         if bytes.iter().all(|byte| *byte == 0xff) {
             return Ok(Slot::Blank);
         }
@@ -162,7 +177,7 @@ impl<F: NorFlash> Pages<F> {
         bytes[..2].copy_from_slice(&(body.len() as u16).to_le_bytes());
         bytes[2..HEAD].copy_from_slice(&checksum(sequence, offset, body).to_le_bytes());
         bytes[HEAD..HEAD + body.len()].copy_from_slice(body);
-        self.flash.write(page * self.page + offset, &bytes[..size]).map_err(|e| e.kind())?;
+        self.flash.write(self.place(page, offset), &bytes[..size]).map_err(|e| e.kind())?;
         match self.read(page, sequence, offset)? {
             Slot::Record(back, next) if back == body => Ok(next),
             _ => Err(NorFlashErrorKind::Other),
@@ -171,7 +186,7 @@ impl<F: NorFlash> Pages<F> {
 
     /// Closes a page. Whatever a cut write left there counts as closed.
     pub(super) fn close(&mut self, page: u32) -> Result<(), NorFlashErrorKind> {
-        self.flash.write((page + 1) * self.page - WIDEST as u32, &[0; WIDEST]).map_err(|e| e.kind())
+        self.flash.write(self.place(page, self.page - WIDEST as u32), &[0; WIDEST]).map_err(|e| e.kind())
     }
 
     pub(super) fn is_closed(&mut self, page: u32) -> Result<bool, NorFlashErrorKind> {
@@ -182,7 +197,7 @@ impl<F: NorFlash> Pages<F> {
     pub(super) fn is_blank(&mut self, page: u32, from: u32, to: u32) -> Result<bool, NorFlashErrorKind> {
         let mut bytes = [0; WIDEST];
         for offset in (from.next_multiple_of(WIDEST as u32)..to).step_by(WIDEST) {
-            self.flash.read(page * self.page + offset, &mut bytes).map_err(|e| e.kind())?;
+            self.flash.read(self.place(page, offset), &mut bytes).map_err(|e| e.kind())?;
             if bytes != [0xff; WIDEST] {
                 return Ok(false);
             }
@@ -191,7 +206,7 @@ impl<F: NorFlash> Pages<F> {
     }
 
     pub(super) fn erase(&mut self, page: u32) -> Result<(), NorFlashErrorKind> {
-        self.flash.erase(page * self.page, (page + 1) * self.page).map_err(|e| e.kind())
+        self.flash.erase(self.place(page, 0), self.place(page + 1, 0)).map_err(|e| e.kind())
     }
 
     /// Whether a bad record at `offset` can be a write that power cut short: nothing was written behind it.
@@ -201,11 +216,11 @@ impl<F: NorFlash> Pages<F> {
 
     /// A place in all of flash, and back.
     pub(super) fn place(&self, page: u32, offset: u32) -> u32 {
-        page * self.page + offset
+        self.base + page * self.page + offset
     }
 
     pub(super) fn page_of(&self, place: u32) -> (u32, u32) {
-        (place / self.page, place % self.page)
+        ((place - self.base) / self.page, (place - self.base) % self.page)
     }
 
     pub(super) fn release(self) -> F {
@@ -214,7 +229,7 @@ impl<F: NorFlash> Pages<F> {
 }
 
 /// Where the first record stands: behind the largest opening.
-pub(super) const FIRST_RECORD: u32 = 192;
+pub(super) const FIRST_RECORD: u32 = 320;
 
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 

@@ -1,0 +1,73 @@
+//! The chip's flash as the node sees it: pages of one size, each at the beginning of a sector of its own.
+
+use crate::flash_map::{PAGE, SECTORS};
+use embassy_stm32::{
+    Peri,
+    flash::{Blocking, WRITE_SIZE},
+    peripherals::FLASH,
+};
+use embedded_storage::nor_flash::{
+    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
+};
+
+/// Where the node keeps what a power cut must not take.
+pub struct Flash(embassy_stm32::flash::Flash<'static, Blocking>);
+
+/// What the node keeps.
+pub fn flash(flash: Peri<'static, FLASH>) -> Flash {
+    Flash(embassy_stm32::flash::Flash::new_blocking(flash))
+}
+
+/// Calls `each` with the place and the part of every page that is touched.
+fn pages(
+    offset: u32,
+    length: usize,
+    mut each: impl FnMut(u32, core::ops::Range<usize>) -> Result<(), embassy_stm32::flash::Error>,
+) -> Result<(), NorFlashErrorKind> {
+    let mut done = 0;
+    while done < length {
+        let at = offset + done as u32;
+        let (from, _) = SECTORS.get((at / PAGE) as usize).ok_or(NorFlashErrorKind::OutOfBounds)?;
+        let part = length - done;
+        let part = part.min((PAGE - at % PAGE) as usize);
+        each(from + at % PAGE, done..done + part).map_err(|why| why.kind())?;
+        done += part;
+    }
+    Ok(())
+}
+
+impl ErrorType for Flash {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Flash {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        check_read(self, offset, bytes.len())?;
+        pages(offset, bytes.len(), |place, part| self.0.blocking_read(place, &mut bytes[part]))
+    }
+
+    fn capacity(&self) -> usize {
+        SECTORS.len() * PAGE as usize
+    }
+}
+
+impl NorFlash for Flash {
+    const WRITE_SIZE: usize = WRITE_SIZE;
+    const ERASE_SIZE: usize = PAGE as usize;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
+        check_erase(self, from, to)?;
+        for page in from / PAGE..to / PAGE {
+            let (from, bytes) = SECTORS.get(page as usize).ok_or(NorFlashErrorKind::OutOfBounds)?;
+            self.0.blocking_erase(*from, from + bytes).map_err(|why| why.kind())?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
+        check_write(self, offset, bytes.len())?;
+        pages(offset, bytes.len(), |place, part| self.0.blocking_write(place, &bytes[part]))
+    }
+}
