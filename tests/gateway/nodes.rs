@@ -1,6 +1,7 @@
 //! Sensor nodes through the admin socket: the real daemon, and nodes that run the firmware's decisions with flash in memory.
 
 mod board;
+mod updates;
 
 use board::Board;
 use quaywatch::ledger::read_log;
@@ -125,7 +126,7 @@ async fn a_node_is_enrolled_found_configured_given_a_new_key_doubled_and_revoked
     refuses(&gateway, &["enrol", "8", "--port", "/dev/null"], "the site file in force names no node 8");
     refuses(&gateway, &["enrol", "7", "--port", "/dev/no-such-port"], "/dev/no-such-port");
 
-    let board = Board::new(port);
+    let board = Board::new(port, None);
     let said = enrol(&gateway, &board);
     assert!(said.contains("hold its button") && said.contains("node 7 is enrolled: chip quay node"), "{said}");
     is(&gateway, "well").await;
@@ -219,7 +220,7 @@ fn update_is_refused(gateway: &Gateway) {
     pack(quaywatch_update::Board::Rp2040);
     refuses(gateway, &["update", "7", &path], "the image is for rp2040");
     pack(board::KIND);
-    refuses(gateway, &["update", "7", &path], "node 7 refused: its firmware cannot do that");
+    refuses(gateway, &["update", "7", &path], "node 7 refused: the image is not signed with a key that it trusts");
     assert!(!node(gateway, &["show", "7"]).expect("done").contains("under way"), "it has come to its end");
     assert_eq!(
         fs::read_dir(gateway.path("state").join("node-images")).expect("readable").count(),
@@ -255,7 +256,7 @@ async fn a_double_is_quarantined_until_somebody_has_looked(gateway: &mut Gateway
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn an_old_copy_of_the_whole_state_folder_repeats_no_nonce() {
     let (mut gateway, port) = quay().await;
-    let board = Board::new(port);
+    let board = Board::new(port, None);
     enrol(&gateway, &board);
     door_is_heard(&gateway, &board, true).await;
     gateway.stop();

@@ -1,5 +1,7 @@
 //! `quaywatch node`: the sensor nodes of a live gateway, and what people do to them.
 
+mod sign;
+
 use super::{AdminSocket, Done, Failure, small_runtime};
 use crate::{
     admin::client,
@@ -78,6 +80,10 @@ enum Act {
         /// The signed image
         image: PathBuf,
     },
+    /// Sign a firmware image for `update`; needs no gateway, and belongs on another machine
+    Sign(sign::Sign),
+    /// Print the public half of a signing key, which firmware is built with; makes the key if there is none
+    SigningKey(sign::SigningKey),
     /// Let a node's lamp blink, so that somebody finds it
     Identify {
         /// Its number on the bus
@@ -134,6 +140,8 @@ impl Node {
                 self.order(*node, "configure", read_settings(settings)?.to_bytes().to_vec())?;
             }
             Act::Update { node, image } => self.order(*node, "update", read(image)?)?,
+            Act::Sign(sign) => sign.run()?,
+            Act::SigningKey(key) => key.run()?,
             Act::Identify { node, seconds } => {
                 self.order(*node, &format!("identify?seconds={seconds}"), Vec::new())?;
             }

@@ -319,6 +319,7 @@ pub(super) fn refusal(why: Refusal) -> &'static str {
         Refusal::TooOld => "the image is older than what must run at least",
         Refusal::BadSettings => "its firmware cannot work by these settings",
         Refusal::NothingOnTrial => "it took the settings back",
+        Refusal::OnTrial => "what it runs is on trial itself",
     }
 }
 

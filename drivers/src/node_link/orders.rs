@@ -42,7 +42,7 @@ pub enum Request {
     Restart,
     /// Work by these settings, as the firmware writes them. Done when the node answered under them and keeps them.
     Configure(Arc<[u8]>),
-    /// Run this firmware. Done when it runs it.
+    /// Run this firmware. Done when it runs it for good: it tested itself and heard the gateway.
     Update {
         /// What the image is.
         firmware: Firmware,
@@ -73,7 +73,7 @@ pub enum Report {
     Tested(Findings),
     /// The node does not do it.
     Refused(Refusal),
-    /// The node restarted and runs other firmware: the image did not start or was taken back.
+    /// The node restarted and runs other firmware: the image did not start, or did not pass its trial.
     RunsOther(Firmware),
     /// The node did not answer for long, or got no further. What it was told it may still do.
     TimedOut,
@@ -145,6 +145,8 @@ enum Step {
     Restart,
     /// The node is restarting.
     Back,
+    /// The image runs, and is on trial until it heard the gateway.
+    Proof,
     /// The node has the new key and has to use it.
     Key,
 }
@@ -162,8 +164,14 @@ pub(super) enum Moved {
 }
 
 impl Orders {
-    /// Takes an order.
-    pub(super) fn take(&mut self, id: Option<OrderId>, request: Request, now: Instant) -> Result<(), NotTaken> {
+    /// Takes an order; `runs` is what the node runs, if it said so.
+    pub(super) fn take(
+        &mut self,
+        id: Option<OrderId>,
+        request: Request,
+        runs: Option<Firmware>,
+        now: Instant,
+    ) -> Result<(), NotTaken> {
         let size = match &request {
             Request::Configure(settings) => Some((settings.len(), 1..=SETTINGS_BYTES)),
             Request::Update { image, .. } => Some((image.len(), MANIFEST_BYTES + 1..=LARGEST_IMAGE)),
@@ -175,7 +183,12 @@ impl Orders {
         if self.queue.len() >= MOST_WAITING {
             return Err(NotTaken::Full);
         }
-        let step = if size.is_some() { Step::Begin } else { Step::Say };
+        let step = match &request {
+            // The gateway was restarted while the image was on trial.
+            Request::Update { firmware, .. } if runs == Some(*firmware) => Step::Proof,
+            _ if size.is_some() => Step::Begin,
+            _ => Step::Say,
+        };
         self.queue.push_back(Job { id, request, step, number: 0, sent: false, moved: now, not_before: now });
         Ok(())
     }
@@ -248,7 +261,7 @@ impl Orders {
                 job.to(Step::Key, now);
                 Moved::HasKey
             }
-            (Step::Say | Step::Confirm, Ok(Done::Done)) => self.end(Report::Done),
+            (Step::Say | Step::Confirm | Step::Proof, Ok(Done::Done)) => self.end(Report::Done),
             (Step::Say, Ok(Done::Tested(findings))) => self.end(Report::Tested(findings)),
             // The answer of a step that is over.
             (_, Ok(_)) => Moved::On,
@@ -273,10 +286,18 @@ impl Orders {
     /// The node proved itself, in a boot that is new or not.
     pub(super) fn proven(&mut self, new_boot: bool, runs: Firmware, now: Instant) -> Moved {
         let Some(job) = self.queue.front_mut() else { return Moved::On };
+        match &job.request {
+            Request::Update { firmware, .. } if *firmware == runs => {
+                job.to(Step::Proof, now);
+                return Moved::On;
+            }
+            Request::Update { .. } if job.step == Step::Proof => return self.end(Report::RunsOther(runs)),
+            _ => {}
+        }
         let was_told = job.step == Step::Back || job.sent && (job.step == Step::Restart || job.is_restart());
         if new_boot && was_told {
             return match &job.request {
-                Request::Update { firmware, .. } if *firmware != runs => self.end(Report::RunsOther(runs)),
+                Request::Update { .. } => self.end(Report::RunsOther(runs)),
                 _ => self.end(Report::Done),
             };
         }
@@ -378,6 +399,7 @@ impl Job {
             }
             (Step::Finish, _) => Task::Finish,
             (Step::Confirm, _) => Task::Confirm,
+            (Step::Proof, _) => Task::ImageTrial,
             (Step::Trial | Step::Back | Step::Key, _) => return None,
             // Long ones begin with a beginning, short ones have none.
             (Step::Say | Step::Begin, _) => return None,

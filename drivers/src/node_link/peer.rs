@@ -205,7 +205,7 @@ impl Peer {
             },
             _ => None,
         };
-        self.orders.take(Some(id), request, now)?;
+        self.orders.take(Some(id), request, self.seen.runs(), now)?;
         // It says whether the last key that was given is used.
         self.rotated &= next.is_none();
         keys.next = next.or(keys.next.take());
@@ -528,7 +528,7 @@ impl Peer {
             && !self.orders.rotates()
         {
             // At the bound it waits for the next hello.
-            let _ = self.orders.take(None, Request::Rotate(next.node.clone()), now);
+            let _ = self.orders.take(None, Request::Rotate(next.node.clone()), None, now);
         }
     }
 

@@ -84,6 +84,11 @@ impl Seen {
         (self.runs, self.settings) = (Some(hello.runs), Some(hello.settings));
     }
 
+    /// What it runs, if it said so.
+    pub(super) fn runs(&self) -> Option<Firmware> {
+        self.runs
+    }
+
     /// It confirmed that it works by these settings.
     pub(super) fn works_by(&mut self, settings: SettingsState) {
         self.settings = Some(settings);

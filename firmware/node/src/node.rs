@@ -99,6 +99,12 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
             config,
         };
         node.begin(boot.now);
+        if node.updates.is_on_trial() {
+            node.reset = ResetCause::Update;
+            // One that does not find what the former image kept is not to stay.
+            let passed = node.test().flash;
+            node.updates.tested(passed);
+        }
         node
     }
 

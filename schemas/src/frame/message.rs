@@ -291,6 +291,8 @@ pub enum Refusal {
     BadSettings,
     /// No settings are on trial: they were confirmed before, or were taken back.
     NothingOnTrial,
+    /// What runs is on trial itself: there is no room for another image before that is over.
+    OnTrial,
 }
 
 /// What the gateway says.
@@ -376,6 +378,8 @@ pub enum Task {
     Confirm,
     /// Have this key. The former one is valid until the first frame of the gateway under the new one was read.
     Rekey(NewKey),
+    /// Say whether the image that runs stays: done if it does, working while it is on trial.
+    ImageTrial,
 }
 
 /// How long settings are on trial.

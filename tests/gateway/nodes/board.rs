@@ -1,9 +1,16 @@
-//! A board around a real node: its clock, its pins, flash in memory, a console, a connection, and an ear on the wire.
+//! A board around a real node: its clock, its pins, flash in memory, a bootloader, a console, a connection, and an ear on
+//! the wire.
 
+mod firmware;
+
+pub use firmware::{Way, image};
+
+use firmware::{Images, Received};
 use quaywatch_node::{
     Boot, Channel, Config, Firmware, Node, Plate, ResetCause, emulation::EmulatedFlash, settings::Draft,
 };
 use quaywatch_schemas::frame::{Deframer, Sealed};
+use quaywatch_update::PublicKey;
 use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{OptionalActions, tcgetattr, tcsetattr},
@@ -30,13 +37,23 @@ pub const KIND: quaywatch_update::Board = quaywatch_update::Board::Stm32f405;
 /// A node that runs until it is dropped.
 pub struct Board {
     shared: Arc<Mutex<Shared>>,
-    flash: EmulatedFlash,
+    chip: Chip,
     began: Instant,
     _stop: DropGuard,
 }
 
+/// What lasts while power is away.
+#[derive(Clone)]
+struct Chip {
+    kept: EmulatedFlash,
+    images: Images,
+    trusts: Option<PublicKey>,
+}
+
 struct Shared {
-    node: Node<EmulatedFlash>,
+    node: Node<EmulatedFlash, Received>,
+    runs: u32,
+    presence: bool,
     door: bool,
     plugged: bool,
     wire: Wire,
@@ -56,26 +73,25 @@ pub struct Wire {
 }
 
 impl Board {
-    /// A board that nobody has told anything, with power and a connection to where nodes connect.
-    pub fn new(port: u16) -> Self {
-        Self::with(EmulatedFlash::in_memory(16), port)
+    /// A board that nobody has told anything, with power and a connection to where nodes connect. Its firmware, version 3,
+    /// trusts whoever signed with this key.
+    pub fn new(port: u16, trusts: Option<PublicKey>) -> Self {
+        Self::with(Chip { kept: EmulatedFlash::in_memory(16), images: Images::new(3), trusts }, port)
     }
 
     /// Another device with everything that is in this one's flash.
     pub fn copy(&self, port: u16) -> Self {
-        Self::with(self.flash.copy(), port)
+        let Chip { kept, images, trusts } = &self.chip;
+        Self::with(Chip { kept: kept.copy(), images: images.copy(), trusts: *trusts }, port)
     }
 
-    fn with(flash: EmulatedFlash, port: u16) -> Self {
-        let plate = Plate { chip: *b"quay node\0\0\0", runs: Firmware { board: KIND as u16, version: 3 } };
-        let draft = Draft::default().with(Channel::Door).with(Channel::Tamper).with(Channel::Health);
-        let settings = draft.with(Channel::Supply).check().expect("they can be");
-        let boot = Boot { reset: ResetCause::PowerOn, entropy: 5, now: 0 };
-        let node = Node::boot(Config::blank().on(plate).by(settings), flash.clone(), boot);
-        let shared = Arc::new(Mutex::new(Shared { node, door: false, plugged: true, wire: Wire::default() }));
+    fn with(chip: Chip, port: u16) -> Self {
+        let (runs, node) = chip.boot(ResetCause::PowerOn, 0);
+        let shared = Shared { node, runs, presence: false, door: false, plugged: true, wire: Wire::default() };
+        let shared = Arc::new(Mutex::new(shared));
         let (began, stop) = (Instant::now(), CancellationToken::new());
-        tokio::spawn(run(Arc::clone(&shared), began, port, stop.clone()));
-        Self { shared, flash, began, _stop: stop.drop_guard() }
+        tokio::spawn(run(Arc::clone(&shared), chip.clone(), began, port, stop.clone()));
+        Self { shared, chip, began, _stop: stop.drop_guard() }
     }
 
     /// A cable into its console, with somebody who holds its button from now on. Its other end.
@@ -90,6 +106,7 @@ impl Board {
         settings.make_raw();
         tcsetattr(&held, OptionalActions::Now, &settings).expect("a terminal");
         let (shared, began, mut board) = (Arc::clone(&self.shared), self.began, File::from(board));
+        lock(&shared).presence = true;
         lock(&shared).node.set_presence(true);
         thread::spawn(move || {
             let _held = held;
@@ -114,6 +131,16 @@ impl Board {
         lock(&self.shared).plugged = plugged;
     }
 
+    /// The version of what it runs.
+    pub fn runs(&self) -> u32 {
+        lock(&self.shared).runs
+    }
+
+    /// Blocks of images that it took, and how often it was told that an image comes.
+    pub fn received(&self) -> (usize, usize) {
+        self.chip.images.received()
+    }
+
     /// Whether its lamp blinks.
     pub fn blinks(&self) -> bool {
         lock(&self.shared).node.blinks(millis(self.began))
@@ -130,8 +157,21 @@ impl Board {
     }
 }
 
+impl Chip {
+    /// The bootloader, and what it starts.
+    fn boot(&self, reset: ResetCause, now: u64) -> (u32, Node<EmulatedFlash, Received>) {
+        let (version, received) = self.images.start(self.trusts, now);
+        let plate = Plate { chip: *b"quay node\0\0\0", runs: Firmware { board: KIND as u16, version } };
+        let draft = Draft::default().with(Channel::Door).with(Channel::Tamper).with(Channel::Health);
+        let settings = draft.with(Channel::Supply).check().expect("they can be");
+        let boot = Boot { reset, entropy: 5, now };
+        let config = Config::blank().on(plate).by(settings);
+        (version, Node::boot_with(config, self.kept.clone(), boot, received))
+    }
+}
+
 /// The board's main loop: connects again and again, reads its pins every ten milliseconds.
-async fn run(shared: Arc<Mutex<Shared>>, began: Instant, port: u16, stop: CancellationToken) {
+async fn run(shared: Arc<Mutex<Shared>>, chip: Chip, began: Instant, port: u16, stop: CancellationToken) {
     let mut line: Option<(TcpStream, Deframer, Deframer)> = None;
     let mut bytes = [0; 1024];
     while !stop.is_cancelled() {
@@ -142,6 +182,11 @@ async fn run(shared: Arc<Mutex<Shared>>, began: Instant, port: u16, stop: Cancel
             let _ = shared.node.sense(Channel::Tamper, false, now);
             let _ = shared.node.sense(Channel::Supply, 3.3f32, now);
             shared.node.tick(now);
+            if shared.node.wants_restart(now) {
+                (shared.runs, shared.node) = chip.boot(ResetCause::Software, now);
+                let presence = shared.presence;
+                shared.node.set_presence(presence);
+            }
         }
         if !lock(&shared).plugged {
             line = None;

@@ -18,6 +18,8 @@ use quaywatch_schemas::frame::{
 };
 use std::vec::Vec as List;
 
+mod images;
+
 const NUMBER: u16 = 7;
 /// Where the store begins: behind the two pages of who the node is.
 const STORE: usize = 2 * 4096;
@@ -74,7 +76,7 @@ impl Gateway {
     }
 
     /// Challenges and remembers the token for orders; what the node says of itself.
-    fn meet(&mut self, node: &mut Node<EmulatedFlash>, now: Millis) -> Hello {
+    fn meet(&mut self, node: &mut Node<EmulatedFlash, impl Updates>, now: Millis) -> Hello {
         let challenge = self.say(FromGateway::Challenge);
         let turn = read_with(&self.key, node.receive(&challenge, now));
         let [(_, FromNode::Hello(hello))] = &turn[..] else { panic!("{turn:?}") };
@@ -85,7 +87,7 @@ impl Gateway {
     /// Says an order under a number, which may have been used before.
     fn repeat(
         &mut self,
-        node: &mut Node<EmulatedFlash>,
+        node: &mut Node<EmulatedFlash, impl Updates>,
         number: u32,
         task: Task,
         now: Millis,
@@ -98,7 +100,12 @@ impl Gateway {
         answer.result
     }
 
-    fn order(&mut self, node: &mut Node<EmulatedFlash>, task: Task, now: Millis) -> Result<Done, Refusal> {
+    fn order(
+        &mut self,
+        node: &mut Node<EmulatedFlash, impl Updates>,
+        task: Task,
+        now: Millis,
+    ) -> Result<Done, Refusal> {
         self.orders += 1;
         self.repeat(node, self.orders, task, now)
     }

@@ -108,6 +108,9 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         if self.told.trial.is_some_and(|until| until <= now) {
             self.take_back(now);
         }
+        if self.updates.turn(now) && self.told.restart_at.is_none() {
+            self.restart(now, 0);
+        }
     }
 
     /// Carries out an order and says what became of it.
@@ -217,11 +220,7 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
             }
             Task::SelfTest => Ok(Done::Tested(self.test())),
             Task::Restart => {
-                self.flush(now, false, false);
-                if let Keeper::Open(outbox) = &mut self.keeper {
-                    outbox.put_all_into_flash();
-                }
-                self.told.restart_at = Some(now.saturating_add(RESTART_AFTER_MS));
+                self.restart(now, RESTART_AFTER_MS);
                 Ok(Done::Done)
             }
             Task::Begin(transfer) => self.receive_anew(transfer, now),
@@ -262,7 +261,18 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
                 }
                 Ok(Done::Done)
             }
+            Task::ImageTrial if self.updates.is_on_trial() => Ok(Done::Working),
+            Task::ImageTrial => Ok(Done::Done),
         }
+    }
+
+    /// A restart loses no word.
+    fn restart(&mut self, now: Millis, after: Millis) {
+        self.flush(now, false, false);
+        if let Keeper::Open(outbox) = &mut self.keeper {
+            outbox.put_all_into_flash();
+        }
+        self.told.restart_at = Some(now.saturating_add(after));
     }
 
     fn receive_anew(&mut self, transfer: Transfer, now: Millis) -> Result<Done, Refusal> {
@@ -345,7 +355,7 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         self.next_heartbeat = now.saturating_add(u64::from(self.heartbeat_ms));
     }
 
-    fn test(&mut self) -> Findings {
+    pub(super) fn test(&mut self) -> Findings {
         let flash = match &mut self.keeper {
             Keeper::Open(outbox) => outbox.store_mut().test().is_ok(),
             Keeper::Locked(..) => false,
