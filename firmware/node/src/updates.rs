@@ -61,6 +61,41 @@ impl Updates for NoUpdates {
     }
 }
 
+/// What may not be there: without it the firmware cannot be replaced over the link.
+impl<U: Updates> Updates for Option<U> {
+    fn begin(&mut self, manifest: &[u8]) -> Result<Done, Refusal> {
+        self.as_mut().ok_or(Refusal::Unsupported)?.begin(manifest)
+    }
+
+    fn block(&mut self, offset: u32, bytes: &[u8]) -> Result<Done, Refusal> {
+        self.as_mut().ok_or(Refusal::Unsupported)?.block(offset, bytes)
+    }
+
+    fn finish(&mut self) -> Result<Done, Refusal> {
+        self.as_mut().ok_or(Refusal::Unsupported)?.finish()
+    }
+
+    fn heard(&mut self) {
+        if let Some(updates) = self {
+            updates.heard();
+        }
+    }
+
+    fn is_on_trial(&self) -> bool {
+        self.as_ref().is_some_and(U::is_on_trial)
+    }
+
+    fn tested(&mut self, passed: bool) {
+        if let Some(updates) = self {
+            updates.tested(passed);
+        }
+    }
+
+    fn turn(&mut self, now: Millis) -> bool {
+        self.as_mut().is_some_and(|updates| updates.turn(now))
+    }
+}
+
 #[cfg(feature = "updates")]
 mod flash {
     use super::{Done, Millis, Refusal, Updates};

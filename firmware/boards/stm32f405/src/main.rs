@@ -46,7 +46,7 @@ use static_cell::StaticCell;
 
 static WATCH: Watch = Watch::new();
 static LAMP: Lamp = Lamp::new();
-static NODE: StaticCell<Node<machine::Flash>> = StaticCell::new();
+static NODE: StaticCell<Node<machine::Flash, machine::Images>> = StaticCell::new();
 
 /// What the board is. The number is that of signed images for it.
 const PLATE: Plate = Plate { chip: machine::CHIP, runs: Firmware { board: 1, version: config::VERSION } };
@@ -104,7 +104,8 @@ async fn sense(
 ) {
     let entropy = machine::entropy(generator);
     let boot = Boot { reset, entropy, now: embassy_time::Instant::now().as_millis() };
-    let node = NODE.init_with(|| Node::boot(config::factory(PLATE), machine::flash(flash), boot));
+    let (kept, images) = machine::flash(flash, boot.now);
+    let node = NODE.init_with(|| Node::boot_with(config::factory(PLATE), kept, boot, images));
     // The line has no end.
     loop {
         let Ok(()) = shell::run(node, &mut line, &mut inputs).await;

@@ -7,6 +7,7 @@ use embassy_stm32::{Peri, peripherals::FLASH};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
+use quaywatch_node::{Millis, NoUpdates};
 
 /// Bytes of a word.
 const WORD: usize = 4;
@@ -14,7 +15,14 @@ const WORD: usize = 4;
 const PIECE: usize = 256;
 
 /// What the node keeps: `flash`, made blank if it does not exist.
-pub fn flash(_: Peri<'static, FLASH>) -> Flash {
+pub fn flash(_: Peri<'static, FLASH>, _: Millis) -> (Flash, Images) {
+    (kept(), NoUpdates)
+}
+
+/// There is no bootloader, and so nowhere to put an image.
+pub type Images = NoUpdates;
+
+fn kept() -> Flash {
     let bytes = SECTORS.len() * PAGE as usize;
     if let Some(mut file) = HostFile::open(c"flash") {
         if file.length() != bytes {

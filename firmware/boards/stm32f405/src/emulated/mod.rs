@@ -15,7 +15,7 @@ mod registers;
 mod semihosting;
 
 pub use self::{
-    flash::{Flash, flash},
+    flash::{Flash, Images, flash},
     inputs::Inputs,
     meter::{measure, report, sleeps, woke},
 };

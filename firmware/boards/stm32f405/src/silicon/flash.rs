@@ -1,21 +1,54 @@
 //! The chip's flash as the node sees it: pages of one size, each at the beginning of a sector of its own.
 
+use super::slots::{self, Shared};
 use crate::flash_map::{PAGE, SECTORS};
-use embassy_stm32::{
-    Peri,
-    flash::{Blocking, WRITE_SIZE},
-    peripherals::FLASH,
-};
+use embassy_stm32::{Peri, flash::WRITE_SIZE, peripherals::FLASH};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
+use quaywatch_node::Millis;
+use static_cell::StaticCell;
+
+#[cfg(feature = "updates")]
+mod images {
+    use super::super::slots::{NEXT, STATE, Shared, Slot};
+    use quaywatch_board::config;
+    use quaywatch_node::Millis;
+    use quaywatch_update::{Board, Node, Update, Version};
+
+    /// Where images go. None if the bootloader's state does not read: then none are taken, and the node works.
+    pub type Images = Option<Update<Slot<'static>, Slot<'static>>>;
+
+    pub(super) fn open(shared: &'static Shared, now: Millis) -> Images {
+        let node = Node { board: Board::Stm32f405, runs: Version(config::VERSION), keys: config::update_keys() };
+        Update::open(Slot::of(shared, NEXT), Slot::of(shared, STATE), node, now).ok()
+    }
+}
+
+#[cfg(not(feature = "updates"))]
+mod images {
+    use super::super::slots::Shared;
+    use quaywatch_node::{Millis, NoUpdates};
+
+    /// Without a bootloader there is nowhere to put an image.
+    pub type Images = NoUpdates;
+
+    pub(super) fn open(_: &'static Shared, _: Millis) -> Images {
+        NoUpdates
+    }
+}
+
+pub use images::Images;
 
 /// Where the node keeps what a power cut must not take.
-pub struct Flash(embassy_stm32::flash::Flash<'static, Blocking>);
+pub struct Flash(&'static Shared);
 
-/// What the node keeps.
-pub fn flash(flash: Peri<'static, FLASH>) -> Flash {
-    Flash(embassy_stm32::flash::Flash::new_blocking(flash))
+static SHARED: StaticCell<Shared> = StaticCell::new();
+
+/// What the node keeps, and where images go.
+pub fn flash(flash: Peri<'static, FLASH>, now: Millis) -> (Flash, Images) {
+    let shared = SHARED.init_with(|| slots::share(flash));
+    (Flash(shared), images::open(shared, now))
 }
 
 /// Calls `each` with the place and the part of every page that is touched.
@@ -45,7 +78,7 @@ impl ReadNorFlash for Flash {
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
         check_read(self, offset, bytes.len())?;
-        pages(offset, bytes.len(), |place, part| self.0.blocking_read(place, &mut bytes[part]))
+        pages(offset, bytes.len(), |place, part| self.0.borrow_mut().blocking_read(place, &mut bytes[part]))
     }
 
     fn capacity(&self) -> usize {
@@ -61,13 +94,13 @@ impl NorFlash for Flash {
         check_erase(self, from, to)?;
         for page in from / PAGE..to / PAGE {
             let (from, bytes) = SECTORS.get(page as usize).ok_or(NorFlashErrorKind::OutOfBounds)?;
-            self.0.blocking_erase(*from, from + bytes).map_err(|why| why.kind())?;
+            self.0.borrow_mut().blocking_erase(*from, from + bytes).map_err(|why| why.kind())?;
         }
         Ok(())
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
         check_write(self, offset, bytes.len())?;
-        pages(offset, bytes.len(), |place, part| self.0.blocking_write(place, &bytes[part]))
+        pages(offset, bytes.len(), |place, part| self.0.borrow_mut().blocking_write(place, &bytes[part]))
     }
 }

@@ -1,8 +1,12 @@
 //! The chip.
 
 mod flash;
+#[path = "../slots.rs"]
+mod slots;
+#[path = "../watchdog.rs"]
+mod watchdog;
 
-pub use self::flash::{Flash, flash};
+pub use self::flash::{Flash, Images, flash};
 
 use crate::{Wiring, clocks};
 use embassy_stm32::{
@@ -52,25 +56,20 @@ pub fn entropy(generator: Peri<'static, RNG>) -> u64 {
     quaywatch_board::entropy(Rng::new(generator, Interrupts).next_u64(), &uid::uid())
 }
 
-/// The independent watchdog: it has an oscillator of its own and cannot be stopped once it runs.
+/// The independent watchdog.
 pub struct Watchdog(());
 
 impl Watchdog {
     /// Lets it run.
     pub fn arm() -> Self {
-        use pac::iwdg::vals::{Key, Pr};
-        // 32 kHz, nominally, by 256.
-        let reload = WATCHDOG_US / 8_000;
-        pac::IWDG.kr().write(|w| w.set_key(Key::START));
-        pac::IWDG.kr().write(|w| w.set_key(Key::ENABLE));
-        pac::IWDG.pr().write(|w| w.set_pr(Pr::DIVIDE_BY256));
-        pac::IWDG.rlr().write(|w| w.set_rl(reload as u16));
+        const { assert!(watchdog::WAITS_US == WATCHDOG_US, "what the node's windows are made for") };
+        watchdog::arm();
         Self(())
     }
 
     /// Everything is well.
     pub fn feed(&mut self) {
-        pac::IWDG.kr().write(|w| w.set_key(pac::iwdg::vals::Key::RESET));
+        watchdog::feed();
     }
 }
 
