@@ -1,6 +1,11 @@
 //! What a node is told: who it is, and what hangs on it.
 
-use quaywatch_schemas::frame::{NodeKey, message::Firmware, settings::Settings};
+use heapless::Vec;
+use quaywatch_schemas::frame::{
+    NodeKey,
+    message::Firmware,
+    settings::{SETTINGS_BYTES, Settings},
+};
 
 /// What a node's firmware brings.
 #[derive(Debug, Clone)]
@@ -10,8 +15,8 @@ pub struct Config {
     pub given: Option<(u16, NodeKey)>,
     /// What the node is made of.
     pub plate: Plate,
-    /// What it senses and how until it is told otherwise.
-    pub settings: Settings,
+    /// What it senses and how until it is told otherwise; as bytes, because they take half the RAM so.
+    pub(crate) settings: Vec<u8, SETTINGS_BYTES>,
 }
 
 /// What a node is made of.
@@ -31,7 +36,7 @@ impl Config {
 
     /// The same, and not enrolled: it says nothing until somebody has told it who it is.
     pub fn blank() -> Self {
-        Self { given: None, plate: Plate::default(), settings: Settings::default() }
+        Self { given: None, plate: Plate::default(), settings: Settings::default().to_bytes() }
     }
 
     /// The same made of that.
@@ -40,7 +45,7 @@ impl Config {
     }
 
     /// The same with these settings.
-    pub fn by(self, settings: Settings) -> Self {
-        Self { settings, ..self }
+    pub fn by(self, settings: &Settings) -> Self {
+        Self { settings: settings.to_bytes(), ..self }
     }
 }

@@ -71,7 +71,7 @@ impl Board {
         let draft = Draft::default().with(Channel::Door).with(Channel::Tamper).with(Channel::Health);
         let settings = draft.with(Channel::Supply).check().expect("they can be");
         let boot = Boot { reset: ResetCause::PowerOn, entropy: 5, now: 0 };
-        let node = Node::boot(Config::blank().on(plate).by(settings), flash.clone(), boot);
+        let node = Node::boot(Config::blank().on(plate).by(&settings), flash.clone(), boot);
         let shared = Arc::new(Mutex::new(Shared { node, door: false, plugged: true, wire: Wire::default() }));
         let (began, stop) = (Instant::now(), CancellationToken::new());
         tokio::spawn(run(Arc::clone(&shared), began, port, stop.clone()));
@@ -95,7 +95,7 @@ impl Board {
             let _held = held;
             let mut bytes = [0; 256];
             while let Ok(length @ 1..) = board.read(&mut bytes) {
-                let said = lock(&shared).node.receive(&bytes[..length], millis(began));
+                let said = lock(&shared).node.receive(&bytes[..length], millis(began)).map(<[u8]>::to_vec);
                 if said.is_some_and(|said| board.write_all(&said).is_err()) {
                     break;
                 }
@@ -162,7 +162,7 @@ async fn run(shared: Arc<Mutex<Shared>>, began: Instant, port: u16, stop: Cancel
                 let turn = {
                     let mut shared = lock(&shared);
                     shared.wire.hear_gateway(from_gateway, &bytes[..length]);
-                    let turn = shared.node.receive(&bytes[..length], millis(began));
+                    let turn = shared.node.receive(&bytes[..length], millis(began)).map(<[u8]>::to_vec);
                     shared.wire.hear_node(from_node, turn.as_deref().unwrap_or_default());
                     turn
                 };

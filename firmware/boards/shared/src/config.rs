@@ -7,10 +7,10 @@ pub const VERSION: u32 = 1;
 
 /// Everything that every board has a pin for, sensed as is usual.
 pub fn factory(plate: Plate) -> Config {
-    let Ok(settings) = CHANNELS.into_iter().fold(Draft::default(), Draft::with).check() else {
-        panic!("what is usual is in its range")
-    };
-    Config::blank().on(plate).by(settings)
+    let mut draft = Draft::default();
+    CHANNELS.into_iter().for_each(|channel| draft.add(channel));
+    let Ok(settings) = draft.check() else { panic!("what is usual is in its range") };
+    Config::blank().on(plate).by(&settings)
 }
 
 const CHANNELS: [Channel; 9] = [
