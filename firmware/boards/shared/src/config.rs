@@ -6,6 +6,7 @@ use quaywatch_node::{Channel, Config, Plate, settings::Draft};
 pub const VERSION: u32 = 1;
 
 /// Everything that every board has a pin for, sensed as is usual.
+#[inline(never)]
 pub fn factory(plate: Plate) -> Config {
     let mut draft = Draft::default();
     CHANNELS.into_iter().for_each(|channel| draft.add(channel));

@@ -344,7 +344,7 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
             node.settings = match identity::read_with(node.keeper.flash(), read) {
                 Ok(Some(Some(digest))) => SettingsState::Told(digest),
                 _ => {
-                    // They were settings when they became bytes.
+                    // They were settings when they became bytes; if there are none, nothing is sensed.
                     let _ = settings.read(&node.factory);
                     SettingsState::Factory
                 }
