@@ -1,7 +1,7 @@
 //! What the emulated image costs: counted, not timed.
 
 use crate::{
-    node::{EmulatedNode, HEARTBEAT_MS},
+    node::{EmulatedNode, HEARTBEAT_MS, MOST_STACK},
     quay::{KEY, NUMBER, Quay, SOON},
 };
 use quaywatch_tests::eventually;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// With this an instruction takes a nanosecond of the board's time, however fast the host is.
 const COUNTING: &[&str] = &["-icount", "shift=0"];
 /// Of its core's 168 million instructions a second, in a thousand: what a node with five contacts may take.
-const MOST_PER_MILLE: u64 = 40;
+const MOST_PER_MILLE: u64 = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "tests/firmware builds the emulated image and runs this"]
@@ -40,5 +40,6 @@ async fn an_emulated_node_sleeps_nearly_always() {
         after.stack
     );
     assert!(heard > 0, "it repeats itself");
+    assert!(after.stack <= MOST_STACK, "the stack was {} bytes deep", after.stack);
     assert!(instructions < 168_000 * u64::from(HEARTBEAT_MS) * MOST_PER_MILLE / 1000, "{instructions} instructions");
 }

@@ -32,6 +32,10 @@ pub enum Input {
     Presence = 8,
 }
 
+/// How much of its 8 KiB of stack a board may ever have used, in bytes: an eighth is left for interrupts that come when it is
+/// deepest, and for what no test does.
+pub const MOST_STACK: u64 = 7 * 1024;
+
 /// What the image says it cost, since its boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meter {

@@ -1,7 +1,7 @@
 //! One story: a node that is enrolled, believed, attacked, cut off, and loses its power.
 
 use crate::{
-    node::{EmulatedNode, Input},
+    node::{EmulatedNode, Input, MOST_STACK},
     quay::{KEY, NUMBER, Quay, SOON},
 };
 use quaywatch_node::{Channel, NodeKey};
@@ -46,6 +46,7 @@ async fn an_emulated_node_is_believed_attacked_cut_off_and_unplugged_and_every_w
     let heard = quay.has_everything_once().await;
     let meter = node.meter().await;
     println!("{} data frames on the wire, the stack was {} bytes deep", heard.data.len(), meter.stack);
+    assert!(meter.stack <= MOST_STACK, "the stack was {} bytes deep", meter.stack);
     quay.gateway.stop();
     let errors: Vec<_> = quay.gateway.log().lines().filter(|line| line.contains("ERROR")).map(str::to_owned).collect();
     assert_eq!(errors, Vec::<String>::new());

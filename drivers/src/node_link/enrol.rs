@@ -149,7 +149,7 @@ mod tests {
                     bytes += wire.len();
                     let answer = if noise.next() % 100 < loses { None } else { node.receive(&wire, ms) };
                     if let Some(turn) = answer.filter(|_| noise.next() % 100 >= loses) {
-                        enrolment.received(&turn, now);
+                        enrolment.received(turn, now);
                     }
                 }
                 Next::Wait(until) => ms = (until - start).as_millis() as u64,

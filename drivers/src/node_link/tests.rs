@@ -66,7 +66,7 @@ fn node_config(number: u16) -> NodeConfig {
         .with(NodeChannel::Tamper)
         .with_sensing(NodeChannel::Load1, Sensing::Measure(load))
         .with(NodeChannel::Health);
-    NodeConfig::new(number, key(number)).by(draft.check().unwrap())
+    NodeConfig::new(number, key(number)).by(&draft.check().unwrap())
 }
 
 /// As much as can hang on one node, sensed as is usual.
@@ -272,6 +272,7 @@ impl Bench {
         let station = &mut self.stations[at];
         let now = self.ms - station.booted;
         let Some(turn) = station.node.as_mut().and_then(|node| node.receive(bytes, now)) else { return };
+        let turn = turn.to_vec();
         *self.polled.entry(station.number).or_default() += 1;
         self.from_nodes.extend_from_slice(&turn);
         // On a pair of wires everybody hears everybody, the speaker too.

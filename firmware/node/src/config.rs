@@ -1,6 +1,11 @@
 //! What a node is told: who it is, and what hangs on it.
 
-use quaywatch_schemas::frame::{NodeKey, message::Firmware, settings::Settings};
+use heapless::Vec;
+use quaywatch_schemas::frame::{
+    NodeKey,
+    message::Firmware,
+    settings::{SETTINGS_BYTES, Settings},
+};
 
 /// What a node's firmware brings.
 #[derive(Debug, Clone)]
@@ -10,8 +15,9 @@ pub struct Config {
     pub given: Option<(u16, NodeKey)>,
     /// What the node is made of.
     pub plate: Plate,
-    /// What it senses and how until it is told otherwise.
-    pub settings: Settings,
+    /// What it senses and how until it is told otherwise; as bytes, because they take half the RAM so.
+    /// Without any nothing hangs on it.
+    pub(crate) settings: Vec<u8, SETTINGS_BYTES>,
 }
 
 /// What a node is made of.
@@ -31,16 +37,18 @@ impl Config {
 
     /// The same, and not enrolled: it says nothing until somebody has told it who it is.
     pub fn blank() -> Self {
-        Self { given: None, plate: Plate::default(), settings: Settings::default() }
+        Self { given: None, plate: Plate::default(), settings: Vec::new() }
     }
 
     /// The same made of that.
-    pub fn on(self, plate: Plate) -> Self {
-        Self { plate, ..self }
+    pub fn on(mut self, plate: Plate) -> Self {
+        self.plate = plate;
+        self
     }
 
     /// The same with these settings.
-    pub fn by(self, settings: Settings) -> Self {
-        Self { settings, ..self }
+    pub fn by(mut self, settings: &Settings) -> Self {
+        self.settings = settings.to_bytes();
+        self
     }
 }

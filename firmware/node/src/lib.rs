@@ -42,7 +42,7 @@ pub mod supervisor;
 mod updates;
 
 pub use config::{Config, Plate};
-pub use node::{Boot, Node, Turn};
+pub use node::{Boot, Node};
 pub use quaywatch_schemas::frame::{
     Channel, NodeKey,
     message::{Firmware, ResetCause},

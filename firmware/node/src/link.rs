@@ -61,7 +61,8 @@ impl Link {
 
     /// Verifies a frame. A challenge begins a session; anything else must follow its last hello, and all must be newer than
     /// what was read of the session before.
-    pub(crate) fn read(&mut self, sealed: Sealed) -> Option<Told> {
+    #[inline(never)]
+    pub(crate) fn read(&mut self, sealed: &Sealed) -> Option<Told> {
         let header = *sealed.header();
         if header.node != self.number {
             return None;
@@ -71,7 +72,7 @@ impl Link {
                 return None;
             }
             if let Some(key) = &session.after
-                && let Ok(opened) = sealed.clone().open(key)
+                && let Ok(opened) = sealed.open(key)
             {
                 let message = opened.message().ok()?;
                 session.read = header.counter;
@@ -84,11 +85,12 @@ impl Link {
         self.read_challenge(sealed)
     }
 
-    fn read_challenge(&mut self, sealed: Sealed) -> Option<Told> {
+    #[inline(never)]
+    fn read_challenge(&mut self, sealed: &Sealed) -> Option<Told> {
         let header = *sealed.header();
         let own = |key: &NodeKey| key.link(Direction::GatewayToNode, self.number, header.epoch);
         let usual = own(&self.key);
-        let (opened, key, by_next) = match (sealed.clone().open(&usual), &self.next) {
+        let (opened, key, by_next) = match (sealed.open(&usual), &self.next) {
             (Ok(opened), _) => (opened, usual, false),
             (Err(_), Some(next)) => {
                 let next = own(next);
@@ -136,6 +138,7 @@ impl Link {
     }
 
     /// Seals what is said once.
+    #[inline(never)]
     pub(crate) fn say(&mut self, message: &FromNode) -> Option<Wire> {
         let header = self.header(self.epochs.boot, self.said);
         self.said += 1;

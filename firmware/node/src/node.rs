@@ -3,15 +3,17 @@
 mod told;
 
 use crate::{
-    Config, Locked, Millis, NoUpdates, Updates,
+    Config, Locked, Millis, NoUpdates, Plate, Updates,
+    identity::{self, Settings},
     link::{self, Link},
     outbox::Outbox,
     sensing::{Heard, Misfit, Sensed, Senses, plan::Due, tamper},
+    store::{Payload, Store},
 };
-use embedded_storage::nor_flash::NorFlash;
+use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use heapless::Vec;
 use quaywatch_schemas::frame::{
-    Channel, Deframer, Found, PAYLOAD_BYTES, WIRE_BYTES,
+    Channel, Deframer, Found, NodeKey, PAYLOAD_BYTES, WIRE_BYTES,
     message::{
         Data, FromGateway, FromNode, Hello, Missing, Poll, ResetCause, SAMPLES, Sample, SettingsState, StoreState,
         TurnEnd, Value,
@@ -23,8 +25,8 @@ const MOST_IN_TURN: usize = 4;
 /// While the gateway is away a word waits so long for others to share a frame with. A power cut takes those that wait.
 const WORD_WAITS_MS: Millis = 600_000;
 
-/// Bytes for the bus: a delimiter that ends noise, data frames, the end of the turn.
-pub type Turn = Vec<u8, { 1 + (MOST_IN_TURN + 1) * WIRE_BYTES }>;
+/// A delimiter that ends noise, data frames, the end of the turn.
+const TURN_BYTES: usize = 1 + (MOST_IN_TURN + 1) * WIRE_BYTES;
 
 /// How a boot came about.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +40,15 @@ pub struct Boot {
 }
 
 /// A sensor node.
+///
+/// It is large: 12 KB of tables, each bounded. All that it works with is here once, and nothing of that is handed around by
+/// value, so that the stack of a small chip is enough. A board makes it where it stays ([`Node::new`]) and starts it there.
 pub struct Node<F, U = NoUpdates> {
-    /// What the firmware brings.
-    config: Config,
+    /// Who it is, if whoever started it knew.
+    given: Option<(u16, NodeKey)>,
+    plate: Plate,
+    /// Settings that the firmware brings.
+    factory: Settings,
     settings: SettingsState,
     heartbeat_ms: u32,
     senses: Senses,
@@ -48,10 +56,14 @@ pub struct Node<F, U = NoUpdates> {
     /// None before it is enrolled.
     link: Option<Link>,
     deframer: Deframer,
+    /// What it says when it is its turn.
+    turn: Vec<u8, TURN_BYTES>,
     reset: ResetCause,
     entropy: u64,
     updates: U,
     told: told::Told,
+    /// Settings on their way; after they came, those on trial.
+    staged: Settings,
     present: bool,
     /// Words that wait for a frame: at most one frame's.
     pending: Vec<(Channel, Millis, Value), SAMPLES>,
@@ -62,11 +74,10 @@ pub struct Node<F, U = NoUpdates> {
 }
 
 /// Where frames are kept.
-#[expect(clippy::large_enum_variant, reason = "a node has no heap to box into")]
-enum Keeper<F> {
-    Open(Outbox<F>),
-    /// Why not, and the flash, for who enrols the node again.
-    Locked(Locked, Option<F>),
+struct Keeper<F> {
+    outbox: Outbox<F>,
+    /// Why nothing is.
+    locked: Option<Locked>,
 }
 
 impl<F: NorFlash> Node<F> {
@@ -77,35 +88,55 @@ impl<F: NorFlash> Node<F> {
 }
 
 impl<F: NorFlash, U: Updates> Node<F, U> {
-    /// Starts: reads flash, takes the tamper latch from it, begins to sense. A node whose flash does not read still
-    /// answers, and says that it is locked; one that was never enrolled answers only who holds its presence input.
+    /// Makes a node and starts it, for who has a stack to carry it on.
     pub fn boot_with(config: Config, flash: F, boot: Boot, updates: U) -> Self {
-        let mut node = Self {
+        let mut node = Self::new(config, flash, updates);
+        node.start(boot);
+        node
+    }
+
+    /// A node that has not started: it senses nothing and says nothing.
+    // Inlined where its place is known, a node is made in that place; what is not written, the tables, is not copied either.
+    #[inline(always)]
+    pub fn new(config: Config, flash: F, updates: U) -> Self {
+        Self {
+            given: config.given,
+            plate: config.plate,
+            factory: config.settings,
             settings: SettingsState::Factory,
-            heartbeat_ms: config.settings.heartbeat_ms(),
+            heartbeat_ms: 0,
             senses: Senses::default(),
-            keeper: Keeper::Locked(Locked::NotEnrolled, Some(flash)),
+            keeper: Keeper {
+                outbox: Outbox::new(Store::new(flash, identity::PAGES)),
+                locked: Some(Locked::NotEnrolled),
+            },
             link: None,
-            deframer: Deframer::default(),
-            reset: boot.reset,
-            entropy: boot.entropy,
+            deframer: Deframer::new(),
+            turn: Vec::new(),
+            reset: ResetCause::Unknown,
+            entropy: 0,
             updates,
             told: told::Told::default(),
+            staged: Settings::new(),
             present: false,
             pending: Vec::new(),
-            next_heartbeat: boot.now,
+            next_heartbeat: 0,
             polled: None,
             tamper_said: None,
-            config,
-        };
-        node.begin(boot.now);
-        if node.updates.is_on_trial() {
-            node.reset = ResetCause::Update;
-            // One that does not find what the former image kept is not to stay.
-            let passed = node.test().flash;
-            node.updates.tested(passed);
         }
-        node
+    }
+
+    /// Starts: reads flash, takes the tamper latch from it, begins to sense. A node whose flash does not read still
+    /// answers, and says that it is locked; one that was never enrolled answers only who holds its presence input.
+    pub fn start(&mut self, boot: Boot) {
+        (self.reset, self.entropy, self.next_heartbeat) = (boot.reset, boot.entropy, boot.now);
+        self.begin(boot.now);
+        if self.updates.is_on_trial() {
+            self.reset = ResetCause::Update;
+            // One that does not find what the former image kept is not to stay.
+            let passed = self.test().flash;
+            self.updates.tested(passed);
+        }
     }
 
     /// Which inputs are to be read now. Each is handed to [`Node::sense`]; what happens by itself, a badge or an edge that a
@@ -142,31 +173,33 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         if self.pending.first().is_some_and(|(_, at, _)| now.saturating_sub(*at) > WORD_WAITS_MS) {
             self.flush(now, false, false);
         }
-        if let Keeper::Open(outbox) = &mut self.keeper {
+        if let Some(outbox) = self.keeper.open() {
             outbox.tick(now);
         }
         self.tick_told(now);
     }
 
     /// Bytes came over the bus or a console. What is to be sent back, if it is this node's turn.
-    pub fn receive(&mut self, bytes: &[u8], now: Millis) -> Option<Turn> {
-        let mut turn = None;
+    pub fn receive(&mut self, bytes: &[u8], now: Millis) -> Option<&[u8]> {
+        let mut answers = false;
         for byte in bytes {
             match self.deframer.find(*byte) {
                 Some(Ok(Found::Sealed(sealed))) => {
-                    if let Some(told) = self.link.as_mut().and_then(|link| link.read(sealed)) {
-                        turn = Some(self.answer(told, now));
+                    if let Some(told) = self.link.as_mut().and_then(|link| link.read(&sealed)) {
+                        self.answer(&told, now);
+                        answers = true;
                     }
                 }
-                Some(Ok(Found::Clear(clear))) => turn = self.converse(&clear, now).or(turn),
+                Some(Ok(Found::Clear(clear))) => answers |= self.converse(&clear, now),
                 Some(Err(_)) | None => {}
             }
         }
-        turn
+        answers.then_some(&self.turn)
     }
 
     /// The supply is failing: keeps what all channels say in flash, and returns it for the bus, if it is free.
-    pub fn last_words(&mut self, now: Millis) -> Option<Turn> {
+    #[inline(never)]
+    pub fn last_words(&mut self, now: Millis) -> Option<&[u8]> {
         self.flush(now, false, false);
         // One frame must do. What does not fit is what matters least.
         for at in 0..self.senses.len() {
@@ -177,28 +210,21 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
             }
         }
         let counter = self.flush(now, true, true)?;
-        let Keeper::Open(outbox) = &mut self.keeper else { return None };
-        let payload = outbox.payload(counter).ok()??;
-        let mut turn = Turn::new();
-        turn.push(0).ok()?;
-        turn.extend_from_slice(&self.link.as_ref()?.repeat(counter, &payload)?).ok()?;
-        Some(turn)
+        let payload = self.keeper.open()?.payload(counter).ok()??;
+        let wire = self.link.as_ref()?.repeat(counter, &payload)?;
+        self.begin_turn();
+        self.turn.extend_from_slice(&wire).ok()?;
+        Some(&self.turn)
     }
 
     /// Why the node says nothing, if it does: shown by its lamp.
     pub fn locked(&self) -> Option<Locked> {
-        match &self.keeper {
-            Keeper::Open(_) => None,
-            Keeper::Locked(why, _) => Some(*why),
-        }
+        self.keeper.locked
     }
 
     /// Frames that the gateway has not acknowledged.
     pub fn waiting(&mut self) -> usize {
-        match &mut self.keeper {
-            Keeper::Open(outbox) => outbox.len(),
-            Keeper::Locked(..) => 0,
-        }
+        self.keeper.open().map_or(0, Outbox::len)
     }
 
     /// Whether the tamper latch is set.
@@ -206,73 +232,88 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         self.senses.is_tampered()
     }
 
-    /// Gives the flash back, as a power cut or a reset does; `None` if it failed.
-    pub fn power_off(mut self) -> Option<F> {
-        self.take_flash()
+    /// Gives the flash back, as a power cut or a reset does.
+    pub fn power_off(self) -> F {
+        self.keeper.outbox.release()
     }
 
-    fn answer(&mut self, told: link::Told, now: Millis) -> Turn {
-        let mut turn = Turn::new();
-        // A turn holds what is put into it here.
-        let _ = turn.push(0);
-        let link::Told { session, counter, by_next, message } = told;
-        let end = match message {
+    /// The turn begins with a delimiter; it holds what is put into it here and behind.
+    fn begin_turn(&mut self) {
+        self.turn.clear();
+        let _ = self.turn.push(0);
+    }
+
+    fn answer(&mut self, told: &link::Told, now: Millis) {
+        self.begin_turn();
+        match &told.message {
             FromGateway::Challenge => {
-                if by_next {
+                if told.by_next {
                     self.turn_to_next_key();
                 }
-                // The session is new or the gateway lost track: whatever was sent may not have come.
-                let store = match &mut self.keeper {
-                    Keeper::Open(outbox) => {
-                        outbox.again_all();
-                        StoreState::Open {
-                            epoch: outbox.store().epoch(),
-                            oldest: outbox.oldest(),
-                            next: outbox.store().next(),
-                        }
-                    }
-                    Keeper::Locked(..) => StoreState::Locked,
-                };
-                FromNode::Hello(Hello {
-                    session,
-                    answers: counter,
-                    token: self.link.as_mut().map_or(0, |link| link.new_token(session)),
-                    boot: self.boots(),
-                    now_ms: now,
-                    reset: self.reset,
-                    store,
-                    runs: self.config.plate.runs,
-                    settings: self.settings,
-                })
+                let hello = self.introduce(told.session, told.counter, now);
+                self.say(|| FromNode::Hello(hello));
             }
             FromGateway::Poll(poll) => {
-                self.updates.heard();
-                self.polled = Some(now);
-                self.settle(&poll, now);
-                if poll.report {
-                    self.report(now);
-                }
-                self.flush(now, false, false);
-                FromNode::TurnEnd(self.send(&poll, counter, now, &mut turn))
+                let end = self.take_turn(poll, told.counter, now);
+                self.say(|| FromNode::TurnEnd(end));
             }
-            FromGateway::Order(order) => FromNode::Answer(self.obey(session, counter, order, now)),
-        };
-        if let Some(wire) = self.link.as_mut().and_then(|link| link.say(&end)) {
-            let _ = turn.extend_from_slice(&wire);
+            FromGateway::Order(order) => {
+                let answer = self.obey(told.session, told.counter, order, now);
+                self.say(|| FromNode::Answer(answer));
+            }
         }
-        turn
+    }
+
+    /// Says it once. It is made here because a message takes as much of the stack as the largest one, which must not lie
+    /// below all that a turn does.
+    #[inline(never)]
+    fn say(&mut self, message: impl FnOnce() -> FromNode) {
+        if let Some(wire) = self.link.as_mut().and_then(|link| link.say(&message())) {
+            let _ = self.turn.extend_from_slice(&wire);
+        }
+    }
+
+    fn introduce(&mut self, session: u64, answers: u64, now: Millis) -> Hello {
+        // The session is new or the gateway lost track: whatever was sent may not have come.
+        let store = match self.keeper.open() {
+            Some(outbox) => {
+                outbox.again_all();
+                StoreState::Open { epoch: outbox.store().epoch(), oldest: outbox.oldest(), next: outbox.store().next() }
+            }
+            None => StoreState::Locked,
+        };
+        Hello {
+            session,
+            answers,
+            token: self.link.as_mut().map_or(0, |link| link.new_token(session)),
+            boot: self.boots(),
+            now_ms: now,
+            reset: self.reset,
+            store,
+            runs: self.plate.runs,
+            settings: self.settings,
+        }
+    }
+
+    #[inline(never)]
+    fn take_turn(&mut self, poll: &Poll, answers: u64, now: Millis) -> TurnEnd {
+        self.updates.heard();
+        self.polled = Some(now);
+        self.settle(poll, now);
+        if poll.report {
+            self.report(now);
+        }
+        self.flush(now, false, false);
+        self.send(poll, answers, now)
     }
 
     fn boots(&self) -> u32 {
-        match &self.keeper {
-            Keeper::Open(outbox) => outbox.store().boot(),
-            Keeper::Locked(..) => 0,
-        }
+        self.keeper.look().map_or(0, |outbox| outbox.store().boot())
     }
 
     /// Takes in what the gateway has and what it lacks.
     fn settle(&mut self, poll: &Poll, now: Millis) {
-        let Keeper::Open(outbox) = &mut self.keeper else { return };
+        let Some(outbox) = self.keeper.open() else { return };
         if !poll.heard {
             outbox.again_last_turn();
         }
@@ -297,15 +338,16 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         }
     }
 
-    fn send(&mut self, poll: &Poll, answers: u64, now: Millis, turn: &mut Turn) -> TurnEnd {
+    #[inline(never)]
+    fn send(&mut self, poll: &Poll, answers: u64, now: Millis) -> TurnEnd {
         let allowed = usize::from(poll.frames).min(MOST_IN_TURN);
-        let Keeper::Open(outbox) = &mut self.keeper else {
+        let Some(outbox) = self.keeper.open() else {
             return TurnEnd { answers, now_ms: now, oldest: 0, next: 0, more: false };
         };
         for _ in 0..allowed {
             let Some((counter, payload)) = outbox.next(now, allowed) else { break };
             if let Some(wire) = self.link.as_ref().and_then(|link| link.repeat(counter, &payload)) {
-                let _ = turn.extend_from_slice(&wire);
+                let _ = self.turn.extend_from_slice(&wire);
             }
         }
         TurnEnd {
@@ -323,7 +365,7 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         for (channel, news) in heard {
             if channel == Channel::Tamper
                 && news.alarm
-                && let Keeper::Open(outbox) = &mut self.keeper
+                && let Some(outbox) = self.keeper.open()
             {
                 let _ = outbox.store_mut().set_latch(true);
             }
@@ -367,8 +409,9 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
     }
 
     /// Makes a frame of what waits; says its counter. What could not be kept earlier is told of with it.
+    #[inline(never)]
     fn flush(&mut self, now: Millis, alarm: bool, last_words: bool) -> Option<u64> {
-        let Keeper::Open(outbox) = &mut self.keeper else {
+        let Some(outbox) = self.keeper.open() else {
             self.pending.clear();
             return None;
         };
@@ -383,18 +426,14 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         if self.pending.is_empty() {
             return None;
         }
-        let pending = core::mem::take(&mut self.pending);
-        let samples = pending.iter().map(|(channel, at, value)| {
-            let age_ms = u32::try_from(now.saturating_sub(*at)).unwrap_or(u32::MAX);
-            Sample { channel: *channel, age_ms, value: *value }
-        });
-        let samples = samples.collect();
-        let put = outbox.put(alarm, now, |boot, follows| Data { boot, follows, at_ms: now, last_words, samples });
+        let pending = &self.pending;
+        let put = outbox
+            .put(alarm, now, |boot, follows, payload| write_frame(pending, (boot, follows, now, last_words), payload));
+        let said = |word: &(Channel, Millis, Value)| (word.0, word.2) == (Channel::Tamper, Value::State(true));
+        let tampered = self.pending.iter().any(said);
+        self.pending.clear();
         match put {
             Ok(counter) => {
-                let tampered = pending
-                    .iter()
-                    .any(|(channel, _, value)| *channel == Channel::Tamper && *value == Value::State(true));
                 if tampered {
                     self.tamper_said = Some((counter, now));
                 }
@@ -402,8 +441,7 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
             }
             Err(why) => {
                 // No counter can be reserved: nothing may be sealed any more.
-                let flash = self.take_flash();
-                self.keeper = Keeper::Locked(Locked::Fails(why), flash);
+                self.keeper.locked = Some(Locked::Fails(why));
                 None
             }
         }
@@ -413,6 +451,41 @@ impl<F: NorFlash, U: Updates> Node<F, U> {
         let within = u64::from(self.heartbeat_ms).saturating_mul(3);
         self.polled.is_some_and(|polled| now.saturating_sub(polled) < within)
     }
+}
+
+impl<F: NorFlash> Keeper<F> {
+    /// The outbox, if frames may be kept in it.
+    fn open(&mut self) -> Option<&mut Outbox<F>> {
+        self.locked.is_none().then_some(&mut self.outbox)
+    }
+
+    /// The same, to look only.
+    fn look(&self) -> Option<&Outbox<F>> {
+        self.locked.is_none().then_some(&self.outbox)
+    }
+
+    fn flash(&mut self) -> &mut F {
+        self.outbox.store_mut().flash()
+    }
+}
+
+/// Writes a frame's message with these words: of which boot, how far behind the frame before, when, and whether they are the
+/// last.
+#[inline(never)]
+fn write_frame(
+    words: &[(Channel, Millis, Value)],
+    (boot, follows, at_ms, last_words): (u32, u32, Millis, bool),
+    payload: &mut Payload,
+) -> Result<(), NorFlashErrorKind> {
+    let samples = words.iter().map(|(channel, at, value)| {
+        let age_ms = u32::try_from(at_ms.saturating_sub(*at)).unwrap_or(u32::MAX);
+        Sample { channel: *channel, age_ms, value: *value }
+    });
+    let message = FromNode::Data(Data { boot, follows, at_ms, last_words, samples: samples.collect() });
+    payload.resize_default(PAYLOAD_BYTES).map_err(|_| NorFlashErrorKind::OutOfBounds)?;
+    let length = postcard::to_slice(&message, payload).map_err(|_| NorFlashErrorKind::OutOfBounds)?.len();
+    payload.truncate(length);
+    Ok(())
 }
 
 /// What a frame of samples has besides them, at most: kind, boot, follows, time, last words, how many.

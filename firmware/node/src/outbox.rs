@@ -9,7 +9,7 @@ use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use heapless::Vec;
 use quaywatch_schemas::frame::{
     channel::CHANNELS,
-    message::{Data, FromNode, Missing, Stored, Value},
+    message::{Missing, Stored, Value, samples_of},
 };
 
 /// Routine frames in RAM; the next one pushes the oldest into flash.
@@ -35,8 +35,16 @@ struct Fresh {
 }
 
 impl<F: NorFlash> Outbox<F> {
+    /// An outbox whose store was not opened yet.
+    #[inline]
     pub(crate) fn new(store: Store<F>) -> Self {
         Self { store, ram: Vec::new(), last_turn: None }
+    }
+
+    /// Forgets what is in RAM only: it is of another store.
+    pub(crate) fn clear(&mut self) {
+        self.ram.clear();
+        self.last_turn = None;
     }
 
     pub(crate) fn store(&self) -> &Store<F> {
@@ -56,21 +64,18 @@ impl<F: NorFlash> Outbox<F> {
         &mut self,
         alarm: bool,
         now: Millis,
-        make: impl FnOnce(u32, u32) -> Data,
+        make: impl FnOnce(u32, u32, &mut Payload) -> Result<(), NorFlashErrorKind>,
     ) -> Result<u64, NorFlashErrorKind> {
         let (counter, follows) = self.store.take_counter()?;
-        let message = FromNode::Data(make(self.store.boot(), follows));
-        let mut payload = Payload::new();
-        payload.resize_default(payload.capacity()).map_err(|_| NorFlashErrorKind::OutOfBounds)?;
-        let length = postcard::to_slice(&message, &mut payload).map_err(|_| NorFlashErrorKind::OutOfBounds)?.len();
-        payload.truncate(length);
-        if alarm && self.store.keep(counter, true, &payload, &mut count).is_ok() {
+        let mut fresh = Fresh { counter, payload: Payload::new(), made: now, sent: None };
+        make(self.store.boot(), follows, &mut fresh.payload)?;
+        if alarm && self.store.keep(counter, true, &fresh.payload, &mut count).is_ok() {
             return Ok(counter);
         }
         if self.ram.is_full() {
             self.spill_oldest();
         }
-        let _ = self.ram.push(Fresh { counter, payload, made: now, sent: None });
+        let _ = self.ram.push(fresh);
         Ok(counter)
     }
 
@@ -184,6 +189,7 @@ impl<F: NorFlash> Outbox<F> {
         }
     }
 
+    #[inline(never)]
     fn spill_oldest(&mut self) {
         if self.ram.is_empty() {
             return;
@@ -202,9 +208,9 @@ fn is_due(sent: Option<Moment>, now: Millis) -> bool {
 }
 
 /// Counts the words of a frame that is let go; a word that told of such a loss counts as what it told.
+#[inline(never)]
 fn count(payload: &[u8], counts: &mut [u32; CHANNELS]) {
-    let Ok(FromNode::Data(data)) = postcard::from_bytes(payload) else { return };
-    for sample in &data.samples {
+    for sample in samples_of(payload) {
         let lost = if let Value::Missing(Missing::Overload(lost)) = sample.value { lost } else { 1 };
         let count = &mut counts[sample.channel.index()];
         *count = count.saturating_add(lost);

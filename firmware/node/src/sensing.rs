@@ -81,8 +81,8 @@ pub type Heard = Vec<(Channel, News), 4>;
 /// All that a node senses; nothing before it is told.
 #[derive(Default)]
 pub struct Senses {
-    /// What matters most first.
-    inputs: Vec<Input, INPUTS>,
+    /// What matters most first. Their settings are the detectors': RAM is too small to keep them twice.
+    inputs: Vec<Wired, INPUTS>,
     plan: Plan,
     contacts: Pool<Contact, 10>,
     measures: Pool<Measure, 9>,
@@ -95,6 +95,29 @@ pub struct Senses {
     door: Pool<Door, 1>,
 }
 
+/// A channel, and by what it is sensed.
+#[derive(Debug, Clone, Copy)]
+struct Wired {
+    channel: Channel,
+    by: Detector,
+}
+
+/// The kinds of [`Sensing`], without what is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detector {
+    Contact,
+    Motion,
+    Tamper,
+    Vibration,
+    Measure,
+    Health,
+    Load,
+    Range,
+    Door,
+    Badge,
+    Derived,
+}
+
 /// The detectors of one kind. There is room for every channel that can be sensed so, which a test shows: RAM is too small to
 /// give each channel as much as the largest detector takes.
 struct Pool<D, const N: usize>(Vec<(Channel, D), N>);
@@ -103,8 +126,11 @@ impl Senses {
     /// Begins to sense, or goes on by other settings. A channel whose input is told as before goes on as if nothing had
     /// happened: a detector stays warm, a state known. A new tamper switch has its latch as told here.
     pub fn tell(&mut self, settings: &Settings, latched: bool, now: Millis) {
-        for input in core::mem::take(&mut self.inputs).iter().filter(|input| !settings.inputs().contains(input)) {
-            self.forget(input.channel);
+        for at in 0..self.inputs.len() {
+            let channel = self.inputs[at].channel;
+            if !self.told(channel).is_some_and(|input| settings.inputs().contains(&input)) {
+                self.forget(channel);
+            }
         }
         self.plan = Plan::new(settings, now);
         self.fill(settings, latched, now);
@@ -123,35 +149,35 @@ impl Senses {
     /// A raw input is so now.
     pub fn sense(&mut self, channel: Channel, sensed: Sensed, now: Millis) -> Result<Heard, Misfit> {
         let mut heard = Heard::new();
-        match (self.input(channel).ok_or(Misfit)?.sensing, sensed) {
-            (Sensing::Contact(_), Sensed::Digital(raw)) => {
+        match (self.by(channel).ok_or(Misfit)?, sensed) {
+            (Detector::Contact, Sensed::Digital(raw)) => {
                 hear(&mut heard, channel, self.contacts.of(channel)?.sense(raw, now));
             }
-            (Sensing::Motion(_), Sensed::Digital(raw)) => {
+            (Detector::Motion, Sensed::Digital(raw)) => {
                 hear(&mut heard, channel, self.motion.of(channel)?.sense(raw, now));
             }
-            (Sensing::Tamper, Sensed::Digital(raw)) => {
+            (Detector::Tamper, Sensed::Digital(raw)) => {
                 hear(&mut heard, channel, self.tamper.of(channel)?.sense(raw, now));
             }
-            (Sensing::Door(_), Sensed::Digital(raw)) => {
+            (Detector::Door, Sensed::Digital(raw)) => {
                 let said = self.door.of(channel)?.sense(raw, now);
                 self.hear_door(&mut heard, said);
             }
-            (Sensing::Measure(_), Sensed::Analog(value)) => {
+            (Detector::Measure, Sensed::Analog(value)) => {
                 hear(&mut heard, channel, self.measures.of(channel)?.sense(value, now));
             }
-            (Sensing::Load(_), Sensed::Analog(steps)) => {
+            (Detector::Load, Sensed::Analog(steps)) => {
                 hear(&mut heard, channel, self.loads.of(channel)?.sense(steps, now));
             }
-            (Sensing::Vibration(_), Sensed::Analog(value)) => {
+            (Detector::Vibration, Sensed::Analog(value)) => {
                 let said = self.vibration.of(channel)?.sense(value, now);
                 self.hear_vibration(&mut heard, said);
             }
-            (Sensing::Range(_), Sensed::Analog(metres)) => {
+            (Detector::Range, Sensed::Analog(metres)) => {
                 let said = self.range.of(channel)?.sense(metres, now);
                 self.hear_range(&mut heard, said);
             }
-            (Sensing::Badge(_), Sensed::Word(word)) => {
+            (Detector::Badge, Sensed::Word(word)) => {
                 for news in self.badges.of(channel)?.sense(word, now) {
                     hear(&mut heard, channel, news);
                 }
@@ -171,27 +197,27 @@ impl Senses {
     /// Time passed for the channel in this place of [`Senses::channels`].
     pub fn tick(&mut self, at: usize, now: Millis) -> Heard {
         let mut heard = Heard::new();
-        let Some(Input { channel, sensing, .. }) = self.inputs.get(at).copied() else { return heard };
-        match sensing {
-            Sensing::Contact(_) => hear(&mut heard, channel, self.contacts.with(channel, |contact| contact.tick(now))),
-            Sensing::Motion(_) => hear(&mut heard, channel, self.motion.with(channel, |motion| motion.tick(now))),
-            Sensing::Tamper => hear(&mut heard, channel, self.tamper.with(channel, |tamper| tamper.tick(now))),
-            Sensing::Measure(_) => hear(&mut heard, channel, self.measures.with(channel, |measure| measure.tick(now))),
-            Sensing::Load(_) => hear(&mut heard, channel, self.loads.with(channel, |load| load.tick(now))),
-            Sensing::Badge(_) => hear(&mut heard, channel, self.badges.with(channel, |badge| badge.tick(now))),
-            Sensing::Door(_) => {
+        let Some(Wired { channel, by }) = self.inputs.get(at).copied() else { return heard };
+        match by {
+            Detector::Contact => hear(&mut heard, channel, self.contacts.with(channel, |contact| contact.tick(now))),
+            Detector::Motion => hear(&mut heard, channel, self.motion.with(channel, |motion| motion.tick(now))),
+            Detector::Tamper => hear(&mut heard, channel, self.tamper.with(channel, |tamper| tamper.tick(now))),
+            Detector::Measure => hear(&mut heard, channel, self.measures.with(channel, |measure| measure.tick(now))),
+            Detector::Load => hear(&mut heard, channel, self.loads.with(channel, |load| load.tick(now))),
+            Detector::Badge => hear(&mut heard, channel, self.badges.with(channel, |badge| badge.tick(now))),
+            Detector::Door => {
                 let said = self.door.of(channel).map(|door| door.tick(now)).unwrap_or_default();
                 self.hear_door(&mut heard, said);
             }
-            Sensing::Vibration(_) => {
+            Detector::Vibration => {
                 let said = self.vibration.of(channel).map(|vibration| vibration.tick(now)).unwrap_or_default();
                 self.hear_vibration(&mut heard, said);
             }
-            Sensing::Range(_) => {
+            Detector::Range => {
                 let said = self.range.of(channel).map(|range| range.tick(now)).unwrap_or_default();
                 self.hear_range(&mut heard, said);
             }
-            Sensing::Health | Sensing::Derived => {}
+            Detector::Health | Detector::Derived => {}
         }
         self.pass_on(channel, &mut heard);
         heard
@@ -204,18 +230,18 @@ impl Senses {
 
     /// What a channel says now; `None` if it has nothing to say yet, and for what only the node knows.
     pub fn value(&self, channel: Channel) -> Option<Value> {
-        match self.input(channel)?.sensing {
-            Sensing::Contact(_) => self.contacts.get(channel)?.value(),
-            Sensing::Motion(_) => Some(self.motion.get(channel)?.value()),
-            Sensing::Tamper => self.tamper.get(channel)?.value(),
-            Sensing::Vibration(_) => self.vibration.get(channel)?.energy(),
-            Sensing::Measure(_) => self.measures.get(channel)?.value(),
-            Sensing::Load(_) => self.loads.get(channel)?.value(),
-            Sensing::Range(_) => self.range.get(channel)?.range(),
-            Sensing::Door(_) => self.door.get(channel)?.door(),
-            Sensing::Badge(_) => self.badges.get(channel)?.value(),
-            Sensing::Health => None,
-            Sensing::Derived => match channel {
+        match self.by(channel)? {
+            Detector::Contact => self.contacts.get(channel)?.value(),
+            Detector::Motion => Some(self.motion.get(channel)?.value()),
+            Detector::Tamper => self.tamper.get(channel)?.value(),
+            Detector::Vibration => self.vibration.get(channel)?.energy(),
+            Detector::Measure => self.measures.get(channel)?.value(),
+            Detector::Load => self.loads.get(channel)?.value(),
+            Detector::Range => self.range.get(channel)?.range(),
+            Detector::Door => self.door.get(channel)?.door(),
+            Detector::Badge => self.badges.get(channel)?.value(),
+            Detector::Health => None,
+            Detector::Derived => match channel {
                 Channel::Fence => self.vibration.get(Channel::Vibration)?.moves(),
                 Channel::FenceCut => self.vibration.get(Channel::Vibration)?.cut(),
                 Channel::Presence => self.range.get(Channel::Range)?.near(),
@@ -228,14 +254,14 @@ impl Senses {
 
     /// Whether it is the node itself that has a channel's word.
     pub fn is_health(&self, channel: Channel) -> bool {
-        self.input(channel).is_some_and(|input| input.sensing == Sensing::Health)
+        self.by(channel) == Some(Detector::Health)
     }
 
     /// Self-test: the channels that are sensed and say nothing, or that they cannot; a bit each, by their place in wire order.
     /// Of a badge reader it is only known when it is doubted, and the node's own health is not asked.
     pub fn without_value(&self) -> u32 {
-        let mute = self.inputs.iter().filter(|input| match (input.sensing, self.value(input.channel)) {
-            (Sensing::Health, _) | (Sensing::Badge(_), None) => false,
+        let mute = self.inputs.iter().filter(|input| match (input.by, self.value(input.channel)) {
+            (Detector::Health, _) | (Detector::Badge, None) => false,
             (_, value) => matches!(value, None | Some(Value::Missing(_))),
         });
         mute.fold(0, |bits, input| bits | 1 << input.channel.index())
@@ -251,15 +277,34 @@ impl Senses {
         self.tamper.of(Channel::Tamper).is_ok_and(Tamper::acknowledged)
     }
 
-    fn input(&self, channel: Channel) -> Option<&Input> {
-        self.inputs.iter().find(|input| input.channel == channel)
+    fn by(&self, channel: Channel) -> Option<Detector> {
+        self.inputs.iter().find(|input| input.channel == channel).map(|input| input.by)
+    }
+
+    /// How a channel was told to be sensed.
+    fn told(&self, channel: Channel) -> Option<Input> {
+        let sensing = match self.by(channel)? {
+            Detector::Contact => Sensing::Contact(self.contacts.get(channel)?.told()),
+            Detector::Motion => Sensing::Motion(self.motion.get(channel)?.told()),
+            Detector::Tamper => Sensing::Tamper,
+            Detector::Vibration => Sensing::Vibration(self.vibration.get(channel)?.told()),
+            Detector::Measure => Sensing::Measure(self.measures.get(channel)?.told()),
+            Detector::Health => Sensing::Health,
+            Detector::Load => Sensing::Load(self.loads.get(channel)?.told()),
+            Detector::Range => Sensing::Range(self.range.get(channel)?.told()),
+            Detector::Door => Sensing::Door(self.door.get(channel)?.told()),
+            Detector::Badge => Sensing::Badge(self.badges.get(channel)?.told()),
+            Detector::Derived => Sensing::Derived,
+        };
+        Some(Input { channel, every_ms: self.plan.every_ms(channel), sensing })
     }
 
     /// Takes all inputs, with new detectors for those that have none.
     fn fill(&mut self, settings: &Settings, latched: bool, now: Millis) {
         // Each rank as told. A sort would be 2 KB of flash, for sixteen inputs at most.
         let ranked = |wanted| settings.inputs().iter().filter(move |input| rank(input.channel) == wanted);
-        self.inputs = (0..=LAST_RANK).flat_map(ranked).copied().collect();
+        let wired = |input: &Input| Wired { channel: input.channel, by: Detector::of(&input.sensing) };
+        self.inputs = (0..=LAST_RANK).flat_map(ranked).map(wired).collect();
         for Input { channel, every_ms, sensing } in settings.inputs().iter().copied() {
             match sensing {
                 Sensing::Contact(told) => self.contacts.fill(channel, || Contact::new(told)),
@@ -282,6 +327,15 @@ impl Senses {
         for channel in [Channel::Temperature, Channel::AirTemperature] {
             self.pass_on(channel, &mut Heard::new());
         }
+    }
+
+    /// As if nothing had ever been told.
+    pub(crate) fn clear(&mut self) {
+        for at in 0..self.inputs.len() {
+            self.forget(self.inputs[at].channel);
+        }
+        self.inputs.clear();
+        self.plan.clear();
     }
 
     fn forget(&mut self, channel: Channel) {
@@ -315,7 +369,7 @@ impl Senses {
 
     /// A channel that a detector says something of besides its own, if that is wanted and not sensed in another way.
     fn hear_derived(&self, heard: &mut Heard, channel: Channel, news: Option<News>) {
-        if self.input(channel).is_some_and(|input| input.sensing == Sensing::Derived) {
+        if self.by(channel) == Some(Detector::Derived) {
             hear(heard, channel, news);
         }
     }
@@ -352,6 +406,24 @@ impl Senses {
                 let answers = last.is_some() && badge.asks_since() == last;
                 hear(heard, *channel, badge.release(released, answers));
             }
+        }
+    }
+}
+
+impl Detector {
+    fn of(sensing: &Sensing) -> Self {
+        match sensing {
+            Sensing::Contact(_) => Self::Contact,
+            Sensing::Motion(_) => Self::Motion,
+            Sensing::Tamper => Self::Tamper,
+            Sensing::Vibration(_) => Self::Vibration,
+            Sensing::Measure(_) => Self::Measure,
+            Sensing::Health => Self::Health,
+            Sensing::Load(_) => Self::Load,
+            Sensing::Range(_) => Self::Range,
+            Sensing::Door(_) => Self::Door,
+            Sensing::Badge(_) => Self::Badge,
+            Sensing::Derived => Self::Derived,
         }
     }
 }

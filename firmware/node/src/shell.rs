@@ -64,7 +64,7 @@ pub async fn run<F: NorFlash, U: Updates, L: Read + Write>(
             && !failing
             && let Some(words) = node.last_words(now)
         {
-            line.write_all(&words).await?;
+            line.write_all(words).await?;
         }
         failing = fails;
         if let Ok(read) = with_timeout(until(node.next_due()), line.read(&mut buffer)).await {
@@ -74,7 +74,7 @@ pub async fn run<F: NorFlash, U: Updates, L: Read + Write>(
             }
             if let Some(turn) = node.receive(&buffer[..length], Instant::now().as_millis()) {
                 Timer::after(board.turnaround()).await;
-                line.write_all(&turn).await?;
+                line.write_all(turn).await?;
             }
         }
         let now = Instant::now().as_millis();
@@ -197,7 +197,7 @@ mod tests {
     fn a_board_on_a_line_is_read_debounced_polled_and_says_its_last_words() {
         let key = NodeKey::new([3; 32]);
         let boot = Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 };
-        let config = Config::new(4, key.clone()).by(Draft::default().with(Channel::Door).check().unwrap());
+        let config = Config::new(4, key.clone()).by(&Draft::default().with(Channel::Door).check().unwrap());
         let mut node = Node::boot(config, EmulatedFlash::in_memory(5), boot);
         let say = |counter, message: &FromGateway| {
             let header = Header { suite: SuiteId::default(), node: 4, epoch: 9, counter };

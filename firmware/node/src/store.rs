@@ -22,7 +22,7 @@ use core::num::NonZeroU32;
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
 use heapless::Vec;
 pub(crate) use pages::page_bytes;
-use pages::{FIRST_RECORD, LEAST_PAGES, Opening, Pages, Slot};
+use pages::{BUFFER, Buffer, FIRST_RECORD, LEAST_PAGES, Opening, Pages, Slot};
 use quaywatch_schemas::frame::{PAYLOAD_BYTES, channel::CHANNELS, message::Stored};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,23 @@ struct Lasting {
 
 const FORMAT: u8 = 1;
 
+impl Lasting {
+    /// Of the first boot under an epoch.
+    const fn first(epoch: u64) -> Self {
+        Self {
+            format: FORMAT,
+            epoch,
+            reserved: 0,
+            boots: 1,
+            latched: false,
+            acknowledged_below: 0,
+            routine_shed_below: 0,
+            alarms_shed_below: 0,
+            shed: [0; CHANNELS],
+        }
+    }
+}
+
 /// A record in a page.
 #[derive(Serialize, Deserialize)]
 enum Entry<'a> {
@@ -80,8 +97,9 @@ enum Entry<'a> {
     Latch(bool),
 }
 
-/// A frame in flash.
-#[derive(Debug, Clone, Copy)]
+/// A frame in flash. Packed, because there are many: in words, so that it costs nothing to read one.
+#[derive(Clone, Copy)]
+#[repr(Rust, packed(4))]
 pub(crate) struct Kept {
     pub(crate) counter: u64,
     pub(crate) alarm: bool,
@@ -123,23 +141,31 @@ pub(crate) struct Store<F> {
 }
 
 impl<F: NorFlash> Store<F> {
-    /// Opens what is in flash behind its first `skip` pages, formats it if it is new, and begins the next boot. Flash that
-    /// does not read is given back.
-    pub(crate) fn open(flash: F, skip: u32, entropy: u64) -> Result<Self, (Locked, F)> {
-        let mut store = Self::closed(flash, skip, entropy)?;
-        match store.begin(false) {
-            Ok(()) => Ok(store),
-            Err(why) => Err((why, store.release())),
+    /// A store of which nothing was read yet, behind the first `skip` pages of flash.
+    #[inline]
+    pub(crate) fn new(flash: F, skip: u32) -> Self {
+        Self {
+            pages: Pages::new(flash, skip),
+            active: 0,
+            sequence: 0,
+            end: FIRST_RECORD,
+            lasting: Lasting::first(0),
+            next: 0,
+            previous: None,
+            kept: Vec::new(),
+            acknowledged: 0,
+            spare_is_blank: false,
         }
     }
 
+    /// Opens what is in flash, formats it if it is new, and begins the next boot.
+    pub(crate) fn open(&mut self, entropy: u64) -> Result<(), Locked> {
+        self.begin(entropy, false)
+    }
+
     /// Erases whatever is there and begins the first boot under a new epoch.
-    pub(crate) fn anew(flash: F, skip: u32, epoch: u64) -> Result<Self, (Locked, F)> {
-        let mut store = Self::closed(flash, skip, epoch)?;
-        match store.begin(true) {
-            Ok(()) => Ok(store),
-            Err(why) => Err((why, store.release())),
-        }
+    pub(crate) fn open_anew(&mut self, epoch: u64) -> Result<(), Locked> {
+        self.begin(epoch, true)
     }
 
     /// Which boot this is, counted from 1.
@@ -209,8 +235,8 @@ impl<F: NorFlash> Store<F> {
         let Some(kept) = self.kept.iter().find(|kept| kept.counter == counter) else { return Ok(None) };
         let (page, offset) = self.pages.page_of(kept.place);
         let sequence = self.sequence_of(page);
-        Ok(match self.pages.read(page, sequence, offset)? {
-            Slot::Record(body, _) => match postcard::from_bytes(&body) {
+        Ok(match self.pages.read(page, sequence, offset, &mut { BUFFER })? {
+            Slot::Record(body, _) => match postcard::from_bytes(body) {
                 Ok(Entry::Frame { counter: found, payload, .. }) if found == counter => Vec::from_slice(payload).ok(),
                 _ => None,
             },
@@ -270,36 +296,16 @@ impl<F: NorFlash> Store<F> {
         self.pages.release()
     }
 
-    /// A store of which nothing was read yet.
-    fn closed(flash: F, skip: u32, epoch: u64) -> Result<Self, (Locked, F)> {
-        let lasting = Lasting {
-            format: FORMAT,
-            epoch,
-            reserved: 0,
-            boots: 1,
-            latched: false,
-            acknowledged_below: 0,
-            routine_shed_below: 0,
-            alarms_shed_below: 0,
-            shed: [0; CHANNELS],
-        };
-        Ok(Self {
-            pages: Pages::new(flash, skip).map_err(|flash| (Locked::TooSmall, flash))?,
-            active: 0,
-            sequence: 0,
-            end: FIRST_RECORD,
-            lasting,
-            next: 0,
-            previous: None,
-            kept: Vec::new(),
-            acknowledged: 0,
-            spare_is_blank: false,
-        })
-    }
-
-    fn begin(&mut self, anew: bool) -> Result<(), Locked> {
-        let found = if anew { None } else { newest(&mut self.pages)? };
-        match found {
+    fn begin(&mut self, epoch: u64, anew: bool) -> Result<(), Locked> {
+        (self.active, self.sequence, self.end) = (0, 0, FIRST_RECORD);
+        (self.next, self.previous, self.acknowledged) = (0, None, 0);
+        self.lasting = Lasting::first(epoch);
+        self.kept.clear();
+        self.spare_is_blank = false;
+        if !self.pages.fit() {
+            return Err(Locked::TooSmall);
+        }
+        match if anew { None } else { newest(&mut self.pages)? } {
             Some((page, sequence)) => {
                 (self.active, self.sequence) = (page, sequence);
                 self.load()?;
@@ -324,20 +330,21 @@ impl<F: NorFlash> Store<F> {
     fn load(&mut self) -> Result<(), Locked> {
         let (newest, sequence) = (self.active, self.sequence);
         let count = self.pages.count();
-        let mut torn = false;
+        let (mut torn, mut buffer) = (false, BUFFER);
         for step in 2..=count {
             let page = self.after(newest, step);
-            let Opening::Opened(found, opening) = self.pages.opening(page).map_err(Locked::Fails)? else { continue };
+            let opening = self.pages.opening(page, &mut buffer).map_err(Locked::Fails)?;
+            let Opening::Opened(found, opening) = opening else { continue };
             if sequence.checked_sub(count - step) != Some(found) {
                 continue;
             }
-            match postcard::from_bytes::<Lasting>(&opening) {
+            match postcard::from_bytes::<Lasting>(opening) {
                 Ok(lasting) if lasting.format == FORMAT => self.lasting = lasting,
                 _ if page == newest => return Err(Locked::Unreadable),
                 _ => continue,
             }
             self.drop_gone();
-            torn = self.load_records(page, found)?;
+            torn = self.load_records(page, found, &mut buffer)?;
         }
         // A record that was cut short may have been a reservation or a boot: step over what it may have said.
         self.next = self.lasting.reserved.saturating_add(if torn { RESERVE } else { 0 });
@@ -348,12 +355,12 @@ impl<F: NorFlash> Store<F> {
     }
 
     /// Reads one page's records; says whether its last one was cut short.
-    fn load_records(&mut self, page: u32, sequence: u32) -> Result<bool, Locked> {
+    fn load_records(&mut self, page: u32, sequence: u32, buffer: &mut Buffer) -> Result<bool, Locked> {
         let mut offset = FIRST_RECORD;
         loop {
-            match self.pages.read(page, sequence, offset).map_err(Locked::Fails)? {
+            match self.pages.read(page, sequence, offset, buffer).map_err(Locked::Fails)? {
                 Slot::Record(body, next) => {
-                    self.take_in(&body, self.pages.place(page, offset), next - offset);
+                    self.take_in(body, self.pages.place(page, offset), next - offset);
                     offset = next;
                 }
                 Slot::Blank => {
@@ -424,6 +431,7 @@ impl<F: NorFlash> Store<F> {
     }
 
     /// Makes room, an eighth more than needed so that it is not asked for again at once.
+    #[inline(never)]
     fn shed(
         &mut self,
         size: u32,
@@ -476,6 +484,7 @@ impl<F: NorFlash> Store<F> {
     }
 
     /// Goes on to the next page.
+    #[inline(never)]
     fn advance(&mut self) -> Result<(), NorFlashErrorKind> {
         let (next, old) = (self.after(self.active, 1), self.after(self.active, 2));
         let sequence = self.sequence + 1;
@@ -483,15 +492,15 @@ impl<F: NorFlash> Store<F> {
             self.pages.erase(next)?;
         }
         self.open_page(next, sequence)?;
-        let (mut end, old_sequence) = (FIRST_RECORD, self.sequence_of(old));
+        let (mut end, old_sequence, mut buffer) = (FIRST_RECORD, self.sequence_of(old), BUFFER);
         // Until the new page counts, the old places do.
         for kept in &mut self.kept {
             let (page, offset) = self.pages.page_of(kept.place);
             if page != old {
                 continue;
             }
-            match self.pages.read(page, old_sequence, offset)? {
-                Slot::Record(body, _) => end = self.pages.write(next, sequence, end, &body)?,
+            match self.pages.read(page, old_sequence, offset, &mut buffer)? {
+                Slot::Record(body, _) => end = self.pages.write(next, sequence, end, body)?,
                 // It is lost whatever is done.
                 _ => kept.size = 0,
             }
@@ -511,8 +520,9 @@ impl<F: NorFlash> Store<F> {
 
     fn open_page(&mut self, page: u32, sequence: u32) -> Result<(), NorFlashErrorKind> {
         let mut bytes = [0; pages::MOST_BODY];
-        let content = postcard::to_slice(&self.lasting, &mut bytes).map_err(|_| NorFlashErrorKind::OutOfBounds)?;
-        self.pages.open(page, sequence, content)
+        let content = postcard::to_slice(&self.lasting, &mut bytes[4..]).map_err(|_| NorFlashErrorKind::OutOfBounds)?;
+        let end = 4 + content.len();
+        self.pages.open(page, sequence, &mut bytes[..end])
     }
 
     fn after(&self, page: u32, steps: u32) -> u32 {
@@ -531,9 +541,9 @@ const FRAME_OVERHEAD: usize = 1 + 10 + 1 + 2;
 
 /// The page that counts and its sequence number; `None` if flash is new.
 fn newest<F: NorFlash>(pages: &mut Pages<F>) -> Result<Option<(u32, u32)>, Locked> {
-    let (mut newest, mut unexplained) = (None::<(u32, u32)>, false);
+    let (mut newest, mut unexplained, mut buffer) = (None::<(u32, u32)>, false, BUFFER);
     for page in 0..pages.count() {
-        match pages.opening(page).map_err(Locked::Fails)? {
+        match pages.opening(page, &mut buffer).map_err(Locked::Fails)? {
             Opening::Opened(sequence, _) if newest.is_none_or(|(_, best)| sequence > best) => {
                 newest = Some((page, sequence));
             }
@@ -547,7 +557,7 @@ fn newest<F: NorFlash>(pages: &mut Pages<F>) -> Result<Option<(u32, u32)>, Locke
     // The page before it says whether it counts already.
     let before = (page + pages.count() - 1) % pages.count();
     let (mut page, mut sequence) = (page, sequence);
-    if let Opening::Opened(found, _) = pages.opening(before).map_err(Locked::Fails)?
+    if let Opening::Opened(found, _) = pages.opening(before, &mut buffer).map_err(Locked::Fails)?
         && Some(found) == sequence.checked_sub(1)
         && !pages.is_closed(before).map_err(Locked::Fails)?
     {

@@ -38,17 +38,14 @@ impl NodeKey {
             Direction::NodeToGateway => "quaywatch node link v1: node to gateway",
             Direction::GatewayToNode => "quaywatch node link v1: gateway to node",
         };
-        let mut hasher = blake3::Hasher::new_derive_key(context);
-        hasher.update(&self.0).update(&node.to_le_bytes()).update(&epoch.to_le_bytes());
-        LinkKey(*hasher.finalize().as_bytes())
+        LinkKey(derive::<42>(context, &[&self.0, &node.to_le_bytes(), &epoch.to_le_bytes()]))
     }
 
     /// The epoch of what a node says once and never keeps, for one of its boots.
     pub fn boot_epoch(&self, store_epoch: u64, boot: u32) -> u64 {
-        let mut hasher = blake3::Hasher::new_derive_key("quaywatch node link v1: boot epoch");
-        hasher.update(&self.0).update(&store_epoch.to_le_bytes()).update(&boot.to_le_bytes());
+        let material = [&self.0[..], &store_epoch.to_le_bytes(), &boot.to_le_bytes()];
         let mut epoch = [0; 8];
-        epoch.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        epoch.copy_from_slice(&derive::<44>("quaywatch node link v1: boot epoch", &material)[..8]);
         u64::from_le_bytes(epoch)
     }
 }
@@ -56,10 +53,21 @@ impl NodeKey {
 impl LinkKey {
     /// The key of what follows a hello with this token: whoever recorded what followed another one has nothing.
     pub fn after(&self, token: u64) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("quaywatch node link v1: after a hello");
-        hasher.update(&self.0).update(&token.to_le_bytes());
-        Self(*hasher.finalize().as_bytes())
+        Self(derive::<40>("quaywatch node link v1: after a hello", &[&self.0, &token.to_le_bytes()]))
     }
+}
+
+/// Derives from the parts, one after another, `N` bytes in all. A BLAKE3 hasher that takes them one by one has room for a tree
+/// of 2^64 bytes, 2 KB: a quarter of a node's stack.
+fn derive<const N: usize>(context: &str, parts: &[&[u8]]) -> [u8; 32] {
+    let mut material = [0; N];
+    let mut end = 0;
+    for part in parts {
+        material[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    debug_assert_eq!(end, N);
+    blake3::derive_key(context, &material)
 }
 
 impl fmt::Debug for NodeKey {

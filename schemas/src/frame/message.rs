@@ -38,6 +38,22 @@ pub struct Data {
     pub samples: Vec<Sample, SAMPLES>,
 }
 
+/// The samples of a [`FromNode::Data`] as it is in a frame, one by one, for who has no room for all; none of anything else. A
+/// frame that ends too soon has those before its end.
+pub fn samples_of(payload: &[u8]) -> impl Iterator<Item = Sample> + '_ {
+    // Which variant, boot, follows, at_ms, last_words, how many.
+    type Head = (u32, u32, u32, u64, bool, u32);
+    let (left, mut rest) = match postcard::take_from_bytes::<Head>(payload) {
+        Ok(((0, .., samples), rest)) => (samples, rest),
+        _ => (0, payload),
+    };
+    (0..left).map_while(move |_| {
+        let (sample, behind) = postcard::take_from_bytes(rest).ok()?;
+        rest = behind;
+        Some(sample)
+    })
+}
+
 /// One channel's word.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sample {

@@ -97,9 +97,18 @@ pub enum Wrong {
 }
 
 impl Draft {
+    const HEARTBEAT_MS: u32 = 10_000;
+
     /// The same with a channel on it, sensed and read as is usual for such a channel. One that is there is replaced.
-    pub fn with(self, channel: Channel) -> Self {
-        self.with_sensing(channel, Sensing::usual(channel))
+    pub fn with(mut self, channel: Channel) -> Self {
+        self.add(channel);
+        self
+    }
+
+    /// Puts a channel on it, as [`Draft::with`] does, in place: on a node a draft is too large to be handed around.
+    pub fn add(&mut self, channel: Channel) {
+        let sensing = Sensing::usual(channel);
+        self.add_input(Input { channel, every_ms: sensing.usual_every_ms(), sensing });
     }
 
     /// The same with a channel on it that is read as often as is usual for such sensing. One that is there is replaced.
@@ -109,14 +118,22 @@ impl Draft {
 
     /// The same with a channel on it. One that is there is replaced.
     pub fn with_input(mut self, input: Input) -> Self {
+        self.add_input(input);
+        self
+    }
+
+    fn add_input(&mut self, input: Input) {
         self.inputs.retain(|other| other.channel != input.channel);
         // What has no room would be one too many, and one too many is there.
         let _ = self.inputs.push(input);
-        self
     }
 
     /// Makes settings of it, or says what is wrong first.
     pub fn check(self) -> Result<Settings, Fault> {
+        self.find_fault().map(|()| Settings(self))
+    }
+
+    fn find_fault(&self) -> Result<(), Fault> {
         let of_node = |what| Fault { channel: None, what };
         within("heartbeat_ms", self.heartbeat_ms, 1_000.0, 3_600_000.0).map_err(of_node)?;
         if self.inputs.len() > INPUTS {
@@ -133,7 +150,23 @@ impl Draft {
             input.sensing.check(input.every_ms).map_err(fault)?;
             self.check_needs(input).map_err(fault)?;
         }
-        Ok(Settings(self))
+        Ok(())
+    }
+
+    /// Reads one input after the other: a value at once takes its size several times.
+    fn read(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        const UNREADABLE: Fault = Fault { channel: None, what: Wrong::Unreadable };
+        let [FORMAT, body @ ..] = bytes else { return Err(UNREADABLE) };
+        let (heartbeat_ms, body) = postcard::take_from_bytes(body).map_err(|_| UNREADABLE)?;
+        let (inputs, mut body) = postcard::take_from_bytes::<u32>(body).map_err(|_| UNREADABLE)?;
+        self.heartbeat_ms = heartbeat_ms;
+        self.inputs.clear();
+        for _ in 0..inputs {
+            let (input, rest) = postcard::take_from_bytes(body).map_err(|_| UNREADABLE)?;
+            self.inputs.push(input).map_err(|_| UNREADABLE)?;
+            body = rest;
+        }
+        if body.is_empty() { Ok(()) } else { Err(UNREADABLE) }
     }
 
     /// What a channel needs of the others.
@@ -183,19 +216,26 @@ impl Draft {
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { heartbeat_ms: 10_000, inputs: Vec::new() }
+        Self { heartbeat_ms: Self::HEARTBEAT_MS, inputs: Vec::new() }
     }
 }
 
 impl Settings {
     /// Reads and checks.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
-        const UNREADABLE: Fault = Fault { channel: None, what: Wrong::Unreadable };
-        let [FORMAT, body @ ..] = bytes else { return Err(UNREADABLE) };
-        match postcard::take_from_bytes::<Draft>(body) {
-            Ok((draft, [])) => draft.check(),
-            _ => Err(UNREADABLE),
+        let mut settings = Self::default();
+        settings.read(bytes).map(|()| settings)
+    }
+
+    /// Reads and checks, in place of what is here: on a node, settings are too large to be handed around. What does not read
+    /// or is wrong leaves nothing here.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let read = self.0.read(bytes).and_then(|()| self.0.find_fault());
+        if read.is_err() {
+            self.0.inputs.clear();
+            self.0.heartbeat_ms = Draft::HEARTBEAT_MS;
         }
+        read
     }
 
     /// As the link and flash have it.

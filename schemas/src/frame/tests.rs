@@ -4,7 +4,7 @@ use super::{
     console::{Enrol, ToNode},
     message::{
         Answer, BLOCK_BYTES, Data, Done, Firmware, FromGateway, FromNode, Hello, MANIFEST_BYTES, NewKey, Order, Poll,
-        ResetCause, SAMPLES, Sample, SettingsState, StoreState, Stored, Task, Transfer, Value,
+        ResetCause, SAMPLES, Sample, SettingsState, StoreState, Stored, Task, Transfer, Value, samples_of,
     },
     window::{Verdict, WINDOW, Window},
     *,
@@ -105,7 +105,11 @@ fn the_longest_real_frame_fits_and_a_longer_message_is_refused() {
     let data = FromNode::Data(Data { boot: u32::MAX, follows: u32::MAX, at_ms: u64::MAX, last_words: true, samples });
     let wire = seal(&header(u64::MAX), &link(), &data).unwrap();
     assert!(wire.len() <= WIRE_BYTES);
-    assert_eq!(deframe(&wire)[0].clone().unwrap().open(&link()).unwrap().message(), Ok(data));
+    let opened = deframe(&wire)[0].clone().unwrap().open(&link()).unwrap();
+    let FromNode::Data(Data { samples, .. }) = &data else { panic!("{data:?}") };
+    assert_eq!(samples_of(&opened.payload).collect::<Vec<_>>(), samples[..]);
+    assert_eq!(samples_of(&opened.payload[..opened.payload.len() - 1]).count(), samples.len() - 1, "cut short");
+    assert_eq!(opened.message(), Ok(data));
     assert_eq!(seal_payload(&header(0), &link(), &[1; PAYLOAD_BYTES + 1]), Err(TooLong));
     let full = seal_payload(&header(0), &link(), &[0; PAYLOAD_BYTES]).unwrap();
     assert_eq!(deframe(&full)[0].clone().unwrap().open(&link()).unwrap().payload.len(), PAYLOAD_BYTES);

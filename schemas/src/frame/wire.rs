@@ -124,6 +124,11 @@ pub enum Found {
 }
 
 impl Deframer {
+    /// At the beginning of a stream.
+    pub const fn new() -> Self {
+        Self { buffer: Vec::new(), overlong: false }
+    }
+
     /// Takes one byte and finds frames of the link. Empty frames are nothing: a sender may put a delimiter before a frame to
     /// end noise.
     pub fn push(&mut self, byte: u8) -> Option<Result<Sealed, Unreadable>> {
@@ -139,13 +144,13 @@ impl Deframer {
             self.overlong |= self.buffer.push(byte).is_err();
             return None;
         }
-        let overlong = core::mem::take(&mut self.overlong);
-        let mut frame = core::mem::take(&mut self.buffer);
-        match (overlong, frame.is_empty()) {
+        let found = match (core::mem::take(&mut self.overlong), self.buffer.is_empty()) {
             (true, _) => Some(Err(Unreadable::Noise)),
             (false, true) => None,
-            (false, false) => Some(Found::from_cobs(&mut frame)),
-        }
+            (false, false) => Some(Found::from_cobs(&mut self.buffer)),
+        };
+        self.buffer.clear();
+        found
     }
 }
 
@@ -195,14 +200,12 @@ impl Sealed {
     }
 
     /// Verifies it and decrypts its message.
-    pub fn open(mut self, key: &LinkKey) -> Result<Opened, Forged> {
-        let tag: [u8; TAG_BYTES] = *self.body.last_chunk().ok_or(Forged)?;
-        self.body.truncate(self.body.len() - TAG_BYTES);
-        let header = self.header.to_bytes();
-        if !self.header.suite.open(key, self.header.counter, &header, &mut self.body, tag) {
+    pub fn open(&self, key: &LinkKey) -> Result<Opened, Forged> {
+        let (sealed, tag) = self.body.split_last_chunk::<TAG_BYTES>().ok_or(Forged)?;
+        let mut payload = Vec::from_slice(sealed).map_err(|_| Forged)?;
+        if !self.header.suite.open(key, self.header.counter, &self.header.to_bytes(), &mut payload, *tag) {
             return Err(Forged);
         }
-        let payload = Vec::from_slice(&self.body).map_err(|_| Forged)?;
         Ok(Opened { header: self.header, payload })
     }
 }

@@ -112,7 +112,7 @@ impl Board {
             let _held = held;
             let mut bytes = [0; 256];
             while let Ok(length @ 1..) = board.read(&mut bytes) {
-                let said = lock(&shared).node.receive(&bytes[..length], millis(began));
+                let said = lock(&shared).node.receive(&bytes[..length], millis(began)).map(<[u8]>::to_vec);
                 if said.is_some_and(|said| board.write_all(&said).is_err()) {
                     break;
                 }
@@ -165,7 +165,7 @@ impl Chip {
         let draft = Draft::default().with(Channel::Door).with(Channel::Tamper).with(Channel::Health);
         let settings = draft.with(Channel::Supply).check().expect("they can be");
         let boot = Boot { reset, entropy: 5, now };
-        let config = Config::blank().on(plate).by(settings);
+        let config = Config::blank().on(plate).by(&settings);
         (version, Node::boot_with(config, self.kept.clone(), boot, received))
     }
 }
@@ -207,7 +207,7 @@ async fn run(shared: Arc<Mutex<Shared>>, chip: Chip, began: Instant, port: u16, 
                 let turn = {
                     let mut shared = lock(&shared);
                     shared.wire.hear_gateway(from_gateway, &bytes[..length]);
-                    let turn = shared.node.receive(&bytes[..length], millis(began));
+                    let turn = shared.node.receive(&bytes[..length], millis(began)).map(<[u8]>::to_vec);
                     shared.wire.hear_node(from_node, turn.as_deref().unwrap_or_default());
                     turn
                 };

@@ -106,7 +106,7 @@ fn config(post: Post, number: u16, key: NodeKey) -> Config {
         }
         Post::Cabinet => draft.with(Channel::Temperature),
     };
-    Config::new(number, key).by(draft.check().expect("the simulator's settings are valid"))
+    Config::new(number, key).by(&draft.check().expect("the simulator's settings are valid"))
 }
 
 /// One board: pins, clock, flash and carrier around the node's decisions.
@@ -143,14 +143,17 @@ impl Board {
                 }
                 read = read(&mut carrier, &mut bytes) => {
                     let turn = match read {
-                        Ok(count) if count > 0 => self.node.receive(&bytes[..count], self.now()),
+                        Ok(count) if count > 0 => {
+                            let now = self.now();
+                            self.node.receive(&bytes[..count], now)
+                        }
                         _ => {
                             carrier = None;
                             None
                         }
                     };
                     if let (Some(turn), Some(open)) = (turn, &mut carrier)
-                        && open.write_all(&turn).await.is_err()
+                        && open.write_all(turn).await.is_err()
                     {
                         carrier = None;
                     }

@@ -35,7 +35,7 @@ fn config(carrier: Carrier) -> Config {
 fn node() -> RealNode<EmulatedFlash> {
     let pir = Motion { warm_up_ms: 0, hold_ms: 100, ..Motion::default() };
     let draft = Draft::default().with_sensing(NodeChannel::Pir, Sensing::Motion(pir)).with(NodeChannel::Load1);
-    let config = NodeConfig::new(7, NodeKey::new([0x2a; 32])).by(draft.check().unwrap());
+    let config = NodeConfig::new(7, NodeKey::new([0x2a; 32])).by(&draft.check().unwrap());
     RealNode::boot(config, EmulatedFlash::in_memory(6), Boot { reset: ResetCause::PowerOn, entropy: 1, now: 0 })
 }
 
@@ -58,7 +58,7 @@ fn station(mut reader: impl Read + Send + 'static, mut writer: impl std::io::Wri
             match bytes.recv_timeout(Duration::from_millis(5)) {
                 Ok(bytes) => {
                     if let Some(turn) = node.receive(&bytes, now())
-                        && writer.write_all(&turn).is_err()
+                        && writer.write_all(turn).is_err()
                     {
                         return;
                     }

@@ -34,9 +34,10 @@ use line::Line;
 use quaywatch_board::{
     HalfDuplex, Region, config,
     lamp::Lamp,
+    start,
     watch::{WATCHDOG_US, Watch},
 };
-use quaywatch_node::{Boot, Firmware, Node, Plate, ResetCause, shell};
+use quaywatch_node::{Boot, Firmware, NoUpdates, Node, Plate, ResetCause, shell};
 use static_cell::StaticCell;
 
 type Chip = Flash<'static, FLASH, Blocking, { flash_map::FLASH_BYTES }>;
@@ -81,7 +82,7 @@ async fn sense(
     let entropy = quaywatch_board::entropy(RoscRng.next_u64(), &unique);
     let kept = Region::new(flash, flash_map::KEPT, flash_map::KEPT_BYTES);
     let boot = Boot { reset, entropy, now: Instant::now().as_millis() };
-    let node = NODE.init_with(|| Node::boot(config::factory(plate()), kept, boot));
+    let node = start(&NODE, plate(), kept, boot, NoUpdates);
     // A serial port does not break; what it says of noise ends nothing.
     loop {
         let _ = shell::run(node, line, inputs).await;

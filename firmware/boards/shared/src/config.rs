@@ -58,11 +58,12 @@ const fn key(digits: &[u8], from: usize) -> [u8; 32] {
 }
 
 /// Everything that every board has a pin for, sensed as is usual.
+#[inline(never)]
 pub fn factory(plate: Plate) -> Config {
-    let Ok(settings) = CHANNELS.into_iter().fold(Draft::default(), Draft::with).check() else {
-        panic!("what is usual is in its range")
-    };
-    Config::blank().on(plate).by(settings)
+    let mut draft = Draft::default();
+    CHANNELS.into_iter().for_each(|channel| draft.add(channel));
+    let Ok(settings) = draft.check() else { panic!("what is usual is in its range") };
+    Config::blank().on(plate).by(&settings)
 }
 
 const CHANNELS: [Channel; 9] = [

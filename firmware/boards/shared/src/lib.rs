@@ -17,10 +17,12 @@ mod half_duplex;
 pub mod lamp;
 mod region;
 pub mod stack;
+mod start;
 pub mod watch;
 
 pub use half_duplex::{DrainTransmitter, HalfDuplex};
 pub use region::Region;
+pub use start::start;
 
 /// Mixes a board's unique id into what its random number generator gave: two boards whose generators fail in the same way
 /// still draw different epochs.

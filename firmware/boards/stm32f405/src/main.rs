@@ -39,7 +39,7 @@ use embassy_stm32::{
     peripherals::{ADC1, FLASH, PA0, PC0, PC1, PC2, PC3, PC4, PC5, PC6, PC13, RNG},
 };
 use machine::{Inputs, Watchdog};
-use quaywatch_board::{HalfDuplex, config, lamp::Lamp, watch::Watch};
+use quaywatch_board::{HalfDuplex, config, lamp::Lamp, start, watch::Watch};
 use quaywatch_node::{Boot, Firmware, Node, Plate, ResetCause, shell};
 use serial::Line;
 use static_cell::StaticCell;
@@ -105,7 +105,7 @@ async fn sense(
     let entropy = machine::entropy(generator);
     let boot = Boot { reset, entropy, now: embassy_time::Instant::now().as_millis() };
     let (kept, images) = machine::flash(flash, boot.now);
-    let node = NODE.init_with(|| Node::boot_with(config::factory(PLATE), kept, boot, images));
+    let node = start(&NODE, PLATE, kept, boot, images);
     // The line has no end.
     loop {
         let Ok(()) = shell::run(node, &mut line, &mut inputs).await;

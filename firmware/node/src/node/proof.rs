@@ -31,7 +31,7 @@ fn config_that_repeats_every(heartbeat_ms: u32) -> Config {
         .with(Channel::Temperature)
         .with(Channel::Supply)
         .with(Channel::Health);
-    Config::new(NUMBER, key()).by(draft.check().unwrap())
+    Config::new(NUMBER, key()).by(&draft.check().unwrap())
 }
 
 /// A gateway that stores what comes, and remembers every frame that was ever on the wire.
@@ -71,12 +71,12 @@ impl Gateway {
             self.store = None;
             return false;
         };
-        self.hear(&turn);
+        self.hear(turn);
         true
     }
 
     /// Listens; `power` may have gone while the node spoke, so that it may have said less.
-    fn hear(&mut self, turn: &Turn) {
+    fn hear(&mut self, turn: &[u8]) {
         let mut deframer = Deframer::default();
         for found in turn.iter().filter_map(|byte| deframer.find(*byte)) {
             let Ok(Found::Sealed(sealed)) = found else { panic!("{found:?}") };

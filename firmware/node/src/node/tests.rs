@@ -45,7 +45,7 @@ fn config() -> Config {
 }
 
 fn configured(draft: Draft) -> Config {
-    Config::new(NUMBER, key()).by(draft.check().unwrap())
+    Config::new(NUMBER, key()).by(&draft.check().unwrap())
 }
 
 /// A gateway that believes everything and remembers it.
@@ -129,13 +129,13 @@ fn settings_of(settings: &[u8]) -> Transfer {
     Transfer::Settings { length: settings.len() as u16, digest: *blake3::hash(settings).as_bytes() }
 }
 
-fn read(turn: Option<Turn>) -> List<(Header, FromNode)> {
+fn read(turn: Option<&[u8]>) -> List<(Header, FromNode)> {
     read_with(&key(), turn)
 }
 
-fn read_with(key: &NodeKey, turn: Option<Turn>) -> List<(Header, FromNode)> {
+fn read_with(key: &NodeKey, turn: Option<&[u8]>) -> List<(Header, FromNode)> {
     let mut deframer = Deframer::default();
-    let frames = turn.iter().flatten().filter_map(|byte| deframer.push(*byte));
+    let frames = turn.into_iter().flatten().filter_map(|byte| deframer.push(*byte));
     let open = |sealed: quaywatch_schemas::frame::Sealed| {
         let header = *sealed.header();
         let opened = sealed.open(&key.link(Direction::NodeToGateway, header.node, header.epoch)).unwrap();
@@ -151,7 +151,7 @@ fn words(turn: &[(Header, FromNode)]) -> List<(Channel, Value)> {
 }
 
 fn all(node: &Node<EmulatedFlash>) -> Stored {
-    let Keeper::Open(outbox) = &node.keeper else { panic!("locked") };
+    let outbox = node.keeper.look().unwrap();
     Stored { epoch: outbox.store().epoch(), below: outbox.store().next(), from: 0, bits: 0 }
 }
 
@@ -205,13 +205,13 @@ fn motion_is_sent_at_the_next_poll_again_until_acknowledged_and_as_the_same_byte
     let (flash, mut gateway) = (EmulatedFlash::in_memory(6), Gateway::new(1));
     let mut node = started(&flash, &mut gateway);
     node.sense(Channel::Pir, true, 200).unwrap();
-    let first = node.receive(&gateway.poll(None), 250);
-    assert_eq!(words(&read(first.clone())), [(Channel::Pir, Value::State(true))]);
+    let first = node.receive(&gateway.poll(None), 250).map(<[u8]>::to_vec);
+    assert_eq!(words(&read(first.as_deref())), [(Channel::Pir, Value::State(true))]);
     assert_eq!(words(&read(node.receive(&gateway.poll(None), 300))), [], "it may still be on its way to disk");
     let lost = Poll { frames: 4, heard: false, report: false, again: None, stored: None };
-    let again = node.receive(&gateway.say(FromGateway::Poll(lost)), 400);
-    assert_eq!(words(&read(again.clone())), [(Channel::Pir, Value::State(true))]);
-    let data = |turn: Option<Turn>| turn.unwrap().split(|byte| *byte == 0).nth(1).unwrap().to_vec();
+    let again = node.receive(&gateway.say(FromGateway::Poll(lost)), 400).map(<[u8]>::to_vec);
+    assert_eq!(words(&read(again.as_deref())), [(Channel::Pir, Value::State(true))]);
+    let data = |turn: Option<List<u8>>| turn.unwrap().split(|byte| *byte == 0).nth(1).unwrap().to_vec();
     assert_eq!(data(first), data(again), "a counter stands for one message only");
     let stored = all(&node);
     node.sense(Channel::Pir, false, 450).unwrap();
@@ -342,7 +342,7 @@ fn what_could_not_be_kept_is_told_as_overload() {
                     }
                 }
                 let ack = Stored { epoch: stored.epoch, below: 0, from: header.counter, bits: 1 };
-                let Keeper::Open(outbox) = &mut node.keeper else { panic!("locked") };
+                let outbox = node.keeper.open().unwrap();
                 outbox.acknowledge(&ack);
             }
         }
@@ -654,7 +654,7 @@ fn a_blank_node_is_enrolled_by_who_stands_before_it_and_by_nobody_else() {
     node.set_presence(true);
     let nameplate = Nameplate { chip: plate.chip, runs: plate.runs, number: None };
     assert_eq!(console(&mut node, &ToNode::WhoAreYou, 20), Some(Says::Is(nameplate)));
-    let settings = config().settings.to_bytes();
+    let settings = config().settings;
     for (at, bytes) in settings.chunks(BLOCK_BYTES).enumerate() {
         let offset = (at * BLOCK_BYTES) as u16;
         let bytes = heapless::Vec::from_slice(bytes).unwrap();

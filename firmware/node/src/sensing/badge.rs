@@ -79,6 +79,11 @@ impl Badge {
         Self { settings, released: false, last: None, asks: None, damaged: 0 }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// A word came. What became of a badge before it is said first.
     pub fn sense(&mut self, word: Word, now: Millis) -> [Option<News>; 2] {
         let Some(card) = word.card(&self.settings.layout) else {

@@ -35,6 +35,11 @@ impl Contact {
         Self { settings, state: None, edge: None, doubted: false }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// The raw input is so now.
     pub fn sense(&mut self, raw: bool, now: Millis) -> Option<News> {
         // What has lasted until now counts before what begins now.

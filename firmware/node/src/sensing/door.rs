@@ -62,6 +62,11 @@ impl Door {
         }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// The contact is so now: `true` is open.
     pub fn sense(&mut self, open: bool, now: Millis) -> Said {
         let news = self.contact.sense(open, now);

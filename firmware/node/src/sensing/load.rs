@@ -47,6 +47,11 @@ impl Load {
         }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// The converter delivered so many steps. What is not a number is no reading.
     pub fn sense(&mut self, steps: f32, now: Millis) -> Option<News> {
         if !steps.is_finite() {

@@ -31,6 +31,11 @@ impl Measure {
         Self { settings, said: None, latest: None, read_at: now, beyond: false }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// It was read. NaN and infinity are what a broken converter delivers.
     pub fn sense(&mut self, value: f32, now: Millis) -> Option<News> {
         self.take(value, Word::Measure(value), now)

@@ -30,6 +30,11 @@ impl Motion {
         Self { settings, ready_at, raw: false, pulses: Vec::new(), last_pulse: boot, state: None }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// The raw output is so now.
     pub fn sense(&mut self, raw: bool, now: Millis) -> Option<News> {
         let begins = raw && !self.raw;

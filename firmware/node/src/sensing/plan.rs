@@ -60,6 +60,16 @@ impl Plan {
         due
     }
 
+    /// How often a channel is read; 0 if it is not.
+    pub(super) fn every_ms(&self, channel: Channel) -> u32 {
+        self.rhythms.iter().find(|rhythm| rhythm.channel == channel).map_or(0, |rhythm| rhythm.every_ms)
+    }
+
+    /// Nothing is read any more.
+    pub(super) fn clear(&mut self) {
+        self.rhythms.clear();
+    }
+
     /// When something is due next; `None` if nothing is ever read.
     pub fn next(&self) -> Option<Millis> {
         self.rhythms.iter().map(|rhythm| rhythm.next).min()

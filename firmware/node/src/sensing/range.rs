@@ -36,6 +36,11 @@ impl Range {
         Self { median: Median::of(settings.median), report: Measure::new(report, now), near: None, settings }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// The next thing is so far, in m; infinitely far if no echo came. NaN is a reading that failed, and no reading.
     pub fn sense(&mut self, metres: f32, now: Millis) -> Said {
         if metres.is_nan() {

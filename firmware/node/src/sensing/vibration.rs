@@ -90,6 +90,11 @@ impl Vibration {
         }
     }
 
+    /// How it was told to sense.
+    pub(super) fn told(&self) -> Settings {
+        self.settings
+    }
+
     /// One sample, in m/s². What is not a number is not a sample.
     pub fn sense(&mut self, acceleration: f32, now: Millis) -> Said {
         let mut said = self.tick(now);

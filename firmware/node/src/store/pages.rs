@@ -11,7 +11,6 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
-use heapless::Vec;
 
 /// The largest body: a page's opening. A frame's message with counter and class is shorter.
 pub(super) const MOST_BODY: usize = 300;
@@ -28,14 +27,15 @@ const WIDEST: usize = 32;
 /// Pages are put together from erase units up to this size: a page must hold a good number of records.
 const SMALLEST_PAGE: usize = 2048;
 
-pub(super) type Body = Vec<u8, MOST_BODY>;
+/// Where a record is read into. The caller has it, once for all that it reads: the stack is small.
+pub(super) type Buffer = [u8; MOST_RECORD];
+pub(super) const BUFFER: Buffer = [0; MOST_RECORD];
 
 /// What stands at a place in a page.
-#[expect(clippy::large_enum_variant, reason = "a node has no heap to box into")]
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Slot {
-    /// A record, and where the next one begins.
-    Record(Body, u32),
+pub(super) enum Slot<'b> {
+    /// A record's body, and where the next one begins.
+    Record(&'b [u8], u32),
     /// Nothing was written from here on.
     Blank,
     /// Something that is no record.
@@ -43,13 +43,12 @@ pub(super) enum Slot {
 }
 
 /// How a page begins.
-#[expect(clippy::large_enum_variant, reason = "a node has no heap to box into")]
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opening {
+pub(super) enum Opening<'b> {
     /// Nothing was ever written.
     Blank,
     /// In order, with its sequence number and what was put into the opening.
-    Opened(u32, Body),
+    Opened(u32, &'b [u8]),
     /// The opening is unreadable and nothing follows it: power was cut while it was written.
     Torn,
     /// The opening is unreadable and something follows.
@@ -71,16 +70,19 @@ pub(crate) fn page_bytes<F: NorFlash>() -> u32 {
 }
 
 impl<F: NorFlash> Pages<F> {
-    /// Divides flash behind its first `skip` pages into pages. Gives it back if it is too small or its write unit too wide.
-    pub(super) fn new(flash: F, skip: u32) -> Result<Self, F> {
+    /// Divides flash behind its first `skip` pages into pages.
+    pub(super) fn new(flash: F, skip: u32) -> Self {
         let (unit, page) = (F::WRITE_SIZE.max(F::READ_SIZE), page_bytes::<F>());
         let pages = u32::try_from(flash.capacity()).unwrap_or(u32::MAX) / page;
         let count = pages.saturating_sub(skip).min(MOST_PAGES);
-        let fits = unit <= WIDEST && WIDEST.is_multiple_of(unit) && (page as usize).is_multiple_of(WIDEST);
-        if count < LEAST_PAGES || !fits {
-            return Err(flash);
-        }
-        Ok(Self { flash, base: skip * page, page, count, unit: unit as u32 })
+        Self { flash, base: skip * page, page, count, unit: unit as u32 }
+    }
+
+    /// Whether flash is large enough, and its write unit not too wide. Otherwise nothing else may be asked.
+    pub(super) fn fit(&self) -> bool {
+        let unit = self.unit as usize;
+        let fits = unit <= WIDEST && WIDEST.is_multiple_of(unit) && (self.page as usize).is_multiple_of(WIDEST);
+        self.count >= LEAST_PAGES && fits
     }
 
     /// All of the chip's part that is the node's, the skipped pages too.
@@ -107,14 +109,11 @@ impl<F: NorFlash> Pages<F> {
         ((HEAD + body) as u32).next_multiple_of(self.unit)
     }
 
-    pub(super) fn opening(&mut self, page: u32) -> Result<Opening, NorFlashErrorKind> {
+    pub(super) fn opening<'b>(&mut self, page: u32, buffer: &'b mut Buffer) -> Result<Opening<'b>, NorFlashErrorKind> {
         // The opening's own sequence number is in its body's first four bytes, and its checksum is over sequence 0.
-        match self.read(page, 0, 0)? {
+        match self.read(page, 0, 0, buffer)? {
             Slot::Record(body, _) => Ok(match body.split_first_chunk::<4>() {
-                Some((sequence, rest)) => {
-                    let body = Vec::from_slice(rest).unwrap_or_default();
-                    Opening::Opened(u32::from_le_bytes(*sequence), body)
-                }
+                Some((sequence, rest)) => Opening::Opened(u32::from_le_bytes(*sequence), rest),
                 None => Opening::Damaged,
             }),
             slot => {
@@ -128,33 +127,36 @@ impl<F: NorFlash> Pages<F> {
         }
     }
 
-    /// Writes a page's opening. The page must be blank.
-    pub(super) fn open(&mut self, page: u32, sequence: u32, content: &[u8]) -> Result<(), NorFlashErrorKind> {
-        let mut body = Body::new();
-        let fits = body.extend_from_slice(&sequence.to_le_bytes()).and_then(|()| body.extend_from_slice(content));
-        let fits = fits.is_ok() && self.size_of(body.len()) <= FIRST_RECORD;
-        if !fits {
-            return Err(NorFlashErrorKind::OutOfBounds);
-        }
-        self.write(page, 0, 0, &body).map(|_| ())
+    /// Writes a page's opening: its sequence number, and what the caller put behind the first four bytes of `body`. The page
+    /// must be blank.
+    pub(super) fn open(&mut self, page: u32, sequence: u32, body: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        let fits = self.size_of(body.len()) <= FIRST_RECORD;
+        let place = body.first_chunk_mut().filter(|_| fits).ok_or(NorFlashErrorKind::OutOfBounds)?;
+        *place = sequence.to_le_bytes();
+        self.write(page, 0, 0, body).map(|_| ())
     }
 
     /// Reads what stands at `offset` of a page.
-    pub(super) fn read(&mut self, page: u32, sequence: u32, offset: u32) -> Result<Slot, NorFlashErrorKind> {
-        let mut bytes = [0; MOST_RECORD];
+    pub(super) fn read<'b>(
+        &mut self,
+        page: u32,
+        sequence: u32,
+        offset: u32,
+        buffer: &'b mut Buffer,
+    ) -> Result<Slot<'b>, NorFlashErrorKind> {
         let length = (self.limit().saturating_sub(offset) as usize).min(MOST_RECORD);
         if length < HEAD {
             return Ok(Slot::Blank);
         }
-        let bytes = &mut bytes[..length];
+        let bytes = &mut buffer[..length];
         self.flash.read(self.place(page, offset), bytes).map_err(|e| e.kind())?;
         if bytes.iter().all(|byte| *byte == 0xff) {
             return Ok(Slot::Blank);
         }
         let length = usize::from(u16::from_le_bytes([bytes[0], bytes[1]]));
         let crc = u32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
-        match bytes.get(HEAD..HEAD + length).map(Vec::from_slice) {
-            Some(Ok(body)) if checksum(sequence, offset, &body) == crc => {
+        match bytes.get(HEAD..HEAD + length) {
+            Some(body) if length <= MOST_BODY && checksum(sequence, offset, body) == crc => {
                 Ok(Slot::Record(body, offset + self.size_of(length)))
             }
             _ => Ok(Slot::Bad),
@@ -178,7 +180,7 @@ impl<F: NorFlash> Pages<F> {
         bytes[2..HEAD].copy_from_slice(&checksum(sequence, offset, body).to_le_bytes());
         bytes[HEAD..HEAD + body.len()].copy_from_slice(body);
         self.flash.write(self.place(page, offset), &bytes[..size]).map_err(|e| e.kind())?;
-        match self.read(page, sequence, offset)? {
+        match self.read(page, sequence, offset, &mut bytes)? {
             Slot::Record(back, next) if back == body => Ok(next),
             _ => Err(NorFlashErrorKind::Other),
         }

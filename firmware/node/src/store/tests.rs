@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, vec::Vec as List};
 const PAGES: usize = 4;
 
 fn open(flash: EmulatedFlash) -> Store<EmulatedFlash> {
-    Store::open(flash, 0, 0xe90c).map_err(|(why, _)| std::format!("{why:?}")).unwrap()
+    try_open(flash, 0xe90c).unwrap()
+}
+
+fn try_open(flash: EmulatedFlash, entropy: u64) -> Result<Store<EmulatedFlash>, Locked> {
+    let mut store = Store::new(flash, 0);
+    store.open(entropy).map(|()| store)
 }
 
 fn counting(_: &[u8], counts: &mut [u32; CHANNELS]) {
@@ -94,12 +99,12 @@ fn flash_that_does_not_read_locks_the_node_and_is_never_formatted() {
     for at in [opening, record] {
         let rotten = flash.copy();
         rotten.damage(|bytes| bytes[at] ^= 0x10);
-        assert_eq!(Store::open(rotten, 0, 1).err().map(|(why, _)| why), Some(Locked::Unreadable), "byte {at}");
+        assert_eq!(try_open(rotten, 1).err(), Some(Locked::Unreadable), "byte {at}");
     }
     let (garbage, mut noise) = (EmulatedFlash::in_memory(PAGES), Noise(1));
     garbage.damage(|bytes| bytes.fill_with(|| noise.next() as u8));
-    assert_eq!(Store::open(garbage, 0, 1).err().map(|(why, _)| why), Some(Locked::Unreadable));
-    assert_eq!(Store::open(EmulatedFlash::in_memory(2), 0, 1).err().map(|(why, _)| why), Some(Locked::TooSmall));
+    assert_eq!(try_open(garbage, 1).err(), Some(Locked::Unreadable));
+    assert_eq!(try_open(EmulatedFlash::in_memory(2), 1).err(), Some(Locked::TooSmall));
 }
 
 #[test]
@@ -192,7 +197,7 @@ fn a_power_cut_at_any_flash_operation_reuses_no_counter_and_loses_no_alarm() {
         let (mut truth, mut noise) = (Truth::default(), Noise(7));
         let flash = EmulatedFlash::in_memory(PAGES);
         flash.cut_power_after(cut, cut);
-        if let Ok(mut store) = Store::open(flash.clone(), 0, 0xe90c) {
+        if let Ok(mut store) = try_open(flash.clone(), 0xe90c) {
             truth.boots = store.boot();
             let _ = work(&mut store, &mut truth, &mut noise, STEPS);
         }
@@ -202,12 +207,12 @@ fn a_power_cut_at_any_flash_operation_reuses_no_counter_and_loses_no_alarm() {
             if !last {
                 flash.cut_power_after(noise.next() % 6, !cut);
             }
-            match Store::open(flash.clone(), 0, 0xe90d) {
+            match try_open(flash.clone(), 0xe90d) {
                 Ok(mut store) => {
                     check(&mut store, &mut truth, &story);
                     let _ = work(&mut store, &mut truth, &mut noise, 60);
                 }
-                Err((why, _)) => assert!(!last && !flash.is_powered(), "{story}: {why:?}"),
+                Err(why) => assert!(!last && !flash.is_powered(), "{story}: {why:?}"),
             }
         }
     }
