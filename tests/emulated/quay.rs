@@ -60,6 +60,7 @@ zones = ["quay-1"]
 mode = "tell"
 [rules.node-tamper]
 mode = "tell"
+group = "5 s"
 "#
     )
 }

@@ -199,11 +199,9 @@ impl fmt::Display for Notice {
                 "{} in the name of node {node} with a wrong seal: forged, or its key is not the one that is known here",
                 counted(*frames)
             ),
-            Self::Replayed { node, frames } => write!(
-                f,
-                "{} of node {node} that were recorded and played again; somebody is on its line",
-                counted(*frames)
-            ),
+            Self::Replayed { node, frames } => {
+                write!(f, "recorded and played again: {} of node {node}; somebody is on its line", counted(*frames))
+            }
             Self::Locked(node) => {
                 write!(f, "the flash of node {node} does not read; it says nothing until it is enrolled again")
             }
