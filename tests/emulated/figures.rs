@@ -2,7 +2,7 @@
 
 use crate::{
     node::{EmulatedNode, HEARTBEAT_MS, MOST_STACK},
-    quay::{KEY, NUMBER, Quay, SOON},
+    quay::{Quay, SOON},
 };
 use quaywatch_tests::eventually;
 use std::time::Duration;
@@ -17,9 +17,9 @@ const MOST_PER_MILLE: u64 = 30;
 async fn an_emulated_node_sleeps_nearly_always() {
     let mut quay = Quay::new().await;
     let mut node = EmulatedNode::new(COUNTING);
-    node.power_on(&quay.wire);
-    node.is_enrolled(&quay.wire, NUMBER, KEY).await;
     quay.gateway.start().await;
+    node.power_on(&quay.wire);
+    node.is_enrolled(&quay).await;
     // The first report comes with the first poll; what is measured begins after it.
     eventually(SOON, async || match quay.stored("node").len() {
         0 => Err(format!("nothing was heard; it said {:?}", node.said())),

@@ -1,15 +1,16 @@
 //! A node on an emulated board.
 
-use crate::wire::Wire;
-use quaywatch_drivers::node_link::enrol::{Enrolment, Next};
-use quaywatch_node::NodeKey;
+use crate::{
+    quay::{NUMBER, Quay},
+    wire::Wire,
+};
 use quaywatch_tests::eventually;
 use std::{
     fs::{self, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -53,22 +54,17 @@ impl EmulatedNode {
         Self { folder, qemu: None, options }
     }
 
-    /// Somebody holds its button and tells it over the wire who it is.
-    pub async fn is_enrolled(&mut self, wire: &Wire, number: u16, key: [u8; 32]) {
+    /// Somebody takes it off the line, holds its button and lets the gateway tell it who it is: `quaywatch node enrol`.
+    pub async fn is_enrolled(&mut self, quay: &Quay) {
         self.set(Input::Presence, true);
-        let mut enrolment =
-            Enrolment::new(number, NodeKey::new(key), None, Instant::now()).expect("a number of a node");
-        eventually(PATIENCE, async || {
-            enrolment.received(&wire.overheard(), Instant::now());
-            match enrolment.next(Instant::now()) {
-                Next::Enrolled(nameplate) if &nameplate.chip == b"EMULATED 405" => return Ok(()),
-                Next::Send(bytes) => wire.tell_node(&bytes),
-                Next::Wait(_) => {}
-                other => panic!("{other:?}"),
-            }
-            Err(format!("it does not answer; it said {:?}", self.said()))
-        })
-        .await;
+        let console = quay.wire.console();
+        let (number, port) = (NUMBER.to_string(), console.path.display().to_string());
+        let told = quay.gateway.ask(&["node", "enrol", &number, "--port", &port]);
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, errors) = (said(&told.stdout), said(&told.stderr));
+        assert!(told.status.success(), "{out}{errors}; the image said {:?}", self.said());
+        assert!(out.contains("node 7 is enrolled: chip EMULATED 405"), "{out}");
+        drop(console);
         self.set(Input::Presence, false);
     }
 

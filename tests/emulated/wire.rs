@@ -1,7 +1,8 @@
 //! The wire between the daemon's serial port and the board's: it listens, remembers, and can be cut or tapped.
 
 use quaywatch_schemas::frame::{
-    Deframer, Direction, NodeKey, Sealed,
+    Deframer, Direction, Found, NodeKey, Sealed,
+    console::ToNode,
     message::{Data, FromNode, TurnEnd},
     seal_payload,
 };
@@ -10,7 +11,7 @@ use rustix::{
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{Read, Write},
     mem,
@@ -32,14 +33,15 @@ pub struct Wire {
 
 struct Shared {
     number: u16,
-    key: NodeKey,
+    /// What it was enrolled with: whoever listens to the console hears it.
+    key: Option<NodeKey>,
     node: Option<UnixStream>,
+    /// A console that is plugged in instead of the daemon's line.
+    console: Option<File>,
     cut: bool,
     deframer: Deframer,
     /// The bytes since the last delimiter.
     raw: Vec<u8>,
-    /// The latest bytes, for a console that is plugged in.
-    overheard: VecDeque<u8>,
     heard: Heard,
 }
 
@@ -55,30 +57,48 @@ pub struct Heard {
 }
 
 impl Wire {
-    /// A wire to the node with this number and key.
-    pub fn to(number: u16, key: [u8; 32]) -> Self {
-        let daemon = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
-        grantpt(&daemon).expect("ours");
-        unlockpt(&daemon).expect("ours");
-        let path: PathBuf = ptsname(&daemon, Vec::new()).expect("a name").into_string().expect("ASCII").into();
-        let held = OpenOptions::new().read(true).write(true).open(&path).expect("ours");
-        let mut settings = tcgetattr(&held).expect("a terminal");
-        settings.make_raw();
-        tcsetattr(&held, OptionalActions::Now, &settings).expect("a terminal");
+    /// A wire to the node with this number.
+    pub fn to(number: u16) -> Self {
+        let (path, daemon, held) = terminal();
         let shared = Shared {
             number,
-            key: NodeKey::new(key),
+            key: None,
             node: None,
+            console: None,
             cut: false,
             deframer: Deframer::default(),
             raw: Vec::new(),
-            overheard: VecDeque::new(),
             heard: Heard::default(),
         };
-        let wire = Self { path, daemon: File::from(daemon), _held: held, shared: Arc::new(Mutex::new(shared)) };
+        let wire = Self { path, daemon, _held: held, shared: Arc::new(Mutex::new(shared)) };
         let (from_daemon, shared) = (wire.daemon.try_clone().expect("a file"), Arc::clone(&wire.shared));
         thread::spawn(move || to_node(from_daemon, &shared));
         wire
+    }
+
+    /// Takes the board off the line and puts a cable into it, until that is unplugged. The cable's other end.
+    pub fn console(&self) -> Console<'_> {
+        let (path, console, held) = terminal();
+        let (mut from_console, shared) = (console.try_clone().expect("a file"), Arc::clone(&self.shared));
+        lock(&self.shared).console = Some(console);
+        thread::spawn(move || {
+            let (mut bytes, mut deframer) = ([0; 1024], Deframer::default());
+            // Ends when the cable is unplugged: nobody holds its other end then.
+            while let Ok(length @ 1..) = from_console.read(&mut bytes) {
+                let mut shared = lock(&shared);
+                for byte in &bytes[..length] {
+                    if let Some(Ok(Found::Clear(clear))) = deframer.find(*byte)
+                        && let Ok(ToNode::Enrol(enrol)) = clear.message()
+                    {
+                        shared.key = Some(NodeKey::new(enrol.key.0));
+                    }
+                }
+                if let Some(node) = &mut shared.node {
+                    node.write_all(&bytes[..length]).expect("the wire takes it");
+                }
+            }
+        });
+        Console { path, wire: self, _held: held }
     }
 
     /// A socket that QEMU connects to when the board boots.
@@ -112,18 +132,6 @@ impl Wire {
         (&self.daemon).write_all(&[&[0], frame].concat()).expect("the wire takes it");
     }
 
-    /// Somebody else on the wire says this to the node.
-    pub fn tell_node(&self, bytes: &[u8]) {
-        if let Some(node) = &mut lock(&self.shared).node {
-            node.write_all(bytes).expect("the wire takes it");
-        }
-    }
-
-    /// What the node said since this was asked last, as far as it is the latest.
-    pub fn overheard(&self) -> Vec<u8> {
-        lock(&self.shared).overheard.drain(..).collect()
-    }
-
     /// What was heard of turns so far does not count any more.
     pub fn forget_turns(&self) {
         lock(&self.shared).heard.turn_end = None;
@@ -137,8 +145,32 @@ impl Wire {
     }
 }
 
-/// More than any answer on a console.
-const OVERHEARD: usize = 1024;
+/// A cable in the board's console. Dropping it unplugs it and puts the board back on its line.
+pub struct Console<'a> {
+    /// What is named with `--port`.
+    pub path: PathBuf,
+    wire: &'a Wire,
+    _held: File,
+}
+
+impl Drop for Console<'_> {
+    fn drop(&mut self) {
+        lock(&self.wire.shared).console = None;
+    }
+}
+
+/// A pseudo-terminal: its name, our end, and the other end held open, so that it does not break while nobody has it.
+fn terminal() -> (PathBuf, File, File) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+    grantpt(&ours).expect("ours");
+    unlockpt(&ours).expect("ours");
+    let path: PathBuf = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("ASCII").into();
+    let held = OpenOptions::new().read(true).write(true).open(&path).expect("ours");
+    let mut settings = tcgetattr(&held).expect("a terminal");
+    settings.make_raw();
+    tcsetattr(&held, OptionalActions::Now, &settings).expect("a terminal");
+    (path, File::from(ours), held)
+}
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,6 +181,7 @@ fn to_node(mut daemon: File, shared: &Mutex<Shared>) {
     while let Ok(length @ 1..) = daemon.read(&mut bytes) {
         let mut shared = lock(shared);
         if !shared.cut
+            && shared.console.is_none()
             && let Some(node) = &mut shared.node
         {
             // A board without power hears nothing.
@@ -161,7 +194,9 @@ fn from_node(mut node: UnixStream, mut daemon: File, shared: &Mutex<Shared>) {
     let mut bytes = [0; 1024];
     while let Ok(length @ 1..) = node.read(&mut bytes) {
         let mut shared = lock(shared);
-        if !shared.cut {
+        if let Some(console) = &mut shared.console {
+            let _ = console.write_all(&bytes[..length]);
+        } else if !shared.cut {
             shared.remember(&bytes[..length]);
             let _ = daemon.write_all(&bytes[..length]);
         }
@@ -170,8 +205,6 @@ fn from_node(mut node: UnixStream, mut daemon: File, shared: &Mutex<Shared>) {
 
 impl Shared {
     fn remember(&mut self, bytes: &[u8]) {
-        self.overheard.extend(bytes);
-        self.overheard.drain(..self.overheard.len().saturating_sub(OVERHEARD));
         for byte in bytes {
             self.raw.push(*byte);
             let found = self.deframer.push(*byte);
@@ -190,7 +223,8 @@ impl Shared {
     /// Opens a frame, and seals it again here: the board's build and this one must agree on every byte.
     fn take(&mut self, sealed: Sealed, raw: &[u8]) -> Result<(), String> {
         let header = *sealed.header();
-        let key = self.key.link(Direction::NodeToGateway, self.number, header.epoch);
+        let key = self.key.as_ref().ok_or("a frame of a node that has no key")?;
+        let key = key.link(Direction::NodeToGateway, self.number, header.epoch);
         let opened = sealed.open(&key).map_err(|_| format!("{header:?} does not open"))?;
         let here = seal_payload(&header, &key, &opened.payload).map_err(|e| e.to_string())?;
         if here != raw {

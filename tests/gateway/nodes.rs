@@ -7,8 +7,8 @@ use board::Board;
 use quaywatch::ledger::read_log;
 use quaywatch_node::Channel;
 use quaywatch_schemas::{Control, Observation, Reading, Record, control::NodeAct};
-use quaywatch_tests::{eventually, free_port, gateway::Gateway};
-use std::{fs, path::Path, time::Duration};
+use quaywatch_tests::{eventually, free_port, gateway::Gateway, mosquitto::Mosquitto, subscriber::Subscriber};
+use std::{fs, io::Write, net::TcpStream, path::Path, time::Duration};
 
 const SOON: Duration = Duration::from_secs(30);
 const NUMBER: u16 = 7;
@@ -251,6 +251,50 @@ async fn a_double_is_quarantined_until_somebody_has_looked(gateway: &mut Gateway
     .await;
     assert!(node(gateway, &["clear", "7"]).expect("done").contains("counts again"));
     is(gateway, "well").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn recordings_are_an_alarm_at_the_police_and_a_copy_beside_its_original_ends_in_quarantine() {
+    let (broker, port) = (Mosquitto::start(), free_port());
+    let mut police = Subscriber::connect(broker.port, "qw/quay-1/port-police/#").await;
+    let sharing = SHARING.replace("127.0.0.1:9", &format!("127.0.0.1:{}", broker.port));
+    let mut gateway = Gateway::new(&site(port), &sharing, &[]);
+    gateway.start().await;
+    let board = Board::new(port);
+    enrol(&gateway, &board);
+    for open in [true, false, true, false] {
+        door_is_heard(&gateway, &board, open).await;
+    }
+    let known = door(&gateway).len();
+
+    // Somebody on the network plays what they recorded.
+    let mut attacker = TcpStream::connect(("127.0.0.1", port)).expect("anybody can connect");
+    attacker.write_all(&board.wire().recording).expect("taken");
+    let product = police.product("node.tamper", SOON).await;
+    assert!(product.to_string().contains("a sensor node or cabinet was opened or handled"), "{product}");
+    eventually(SOON, async || {
+        let health = String::from_utf8_lossy(&gateway.ask(&["status"]).stdout).into_owned();
+        if health.contains("somebody else speaks in its name: 0 forged") { Ok(()) } else { Err(health) }
+    })
+    .await;
+    let log = gateway.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("recorded and played again")).collect();
+    assert!(matches!(told.as_slice(), [once] if once.contains("WARN") && once.contains("of node 7")), "{told:?}");
+    is(&gateway, "well").await;
+    let said = door(&gateway).split_off(known);
+    assert!(said.iter().all(|said| said.reading == Reading::Contact(false)), "the door did not open: {said:?}");
+
+    // Another device with everything that is in the node's flash connects; the node itself goes on.
+    let double = board.copy(port);
+    is(&gateway, "QUARANTINED").await;
+    drop((attacker, double));
+    let known = door(&gateway).len();
+    board.set_door(true);
+    assert!(node(&gateway, &["clear", "7"]).expect("done").contains("counts again"));
+    door_is_heard(&gateway, &board, true).await;
+    assert!(door(&gateway).len() > known);
+    is(&gateway, "well").await;
+    assert!(!gateway.log().contains("panicked"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

@@ -306,20 +306,37 @@ fn not_done(node: u16, end: Option<Report>) -> Refused {
     }
 }
 
+/// Why a node does not do something, and what helps.
 pub(super) fn refusal(why: Refusal) -> &'static str {
     match why {
-        Refusal::Unsupported => "its firmware cannot do that",
-        Refusal::Stale => "it restarted meanwhile",
-        Refusal::Flash => "its flash does not read or cannot be written",
-        Refusal::TooLong => "it has no room for so many bytes",
-        Refusal::NoTransfer | Refusal::Incomplete => "what was sent to it is not whole",
-        Refusal::BadDigest => "what came is not what was announced",
-        Refusal::BadSignature => "the image is not signed with a key that it trusts",
-        Refusal::WrongBoard => "the image is for another board",
-        Refusal::TooOld => "the image is older than what must run at least",
-        Refusal::BadSettings => "its firmware cannot work by these settings",
-        Refusal::NothingOnTrial => "it took the settings back",
-        Refusal::OnTrial => "what it runs is on trial itself",
+        Refusal::Unsupported => "its firmware cannot do that; build one that can and put it on the board with a probe",
+        Refusal::Stale => "something newer was asked of it meanwhile; say it again",
+        Refusal::Flash => {
+            "its flash does not read or cannot be written; switch it off and on, enrol it again, and if that does not \
+             help put another board there"
+        }
+        Refusal::TooLong => "it has no room for so many bytes; name fewer channels, or send a smaller image",
+        Refusal::NoTransfer | Refusal::Incomplete => {
+            "what was sent to it is not whole, perhaps because it restarted; say it again, and if that does not help \
+             look at its supply and its line"
+        }
+        Refusal::BadDigest => "what came is not what was announced; say it again with the file as it was built",
+        Refusal::BadSignature => {
+            "the image is not signed with a key that it trusts; sign it with the key whose public half its firmware was \
+             built with"
+        }
+        Refusal::WrongBoard => "the image is for another board; build it for the one that quaywatch node show names",
+        Refusal::TooOld => "the image is older than the oldest that it may run; send a newer version",
+        Refusal::BadSettings => {
+            "its firmware cannot work by these settings: a channel is not on this board, or its firmware knows fewer \
+             ways of sensing; check them against what firmware/README.md says of the board"
+        }
+        Refusal::NothingOnTrial => {
+            "it took the settings back, because it was not reached under them in time; look at its line and say it again"
+        }
+        Refusal::OnTrial => {
+            "what it runs is on trial itself; wait until it is kept or went back (quaywatch node show), then say it again"
+        }
     }
 }
 
@@ -339,5 +356,34 @@ impl<'a> UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_refuses_is_said_with_what_helps() {
+        let all = [
+            Refusal::Unsupported,
+            Refusal::Stale,
+            Refusal::Flash,
+            Refusal::TooLong,
+            Refusal::NoTransfer,
+            Refusal::Incomplete,
+            Refusal::BadDigest,
+            Refusal::BadSignature,
+            Refusal::WrongBoard,
+            Refusal::TooOld,
+            Refusal::BadSettings,
+            Refusal::NothingOnTrial,
+        ];
+        for why in all {
+            let said = not_done(7, Some(Report::Refused(why))).to_string();
+            let (reason, helps) = said.split_once("; ").unwrap_or_default();
+            assert!(reason.starts_with("node 7 refused: ") && helps.contains(' '), "{why:?}: {said}");
+            assert!(!said.contains(&format!("{why:?}")) && !said.contains("  "), "{why:?}: {said}");
+        }
     }
 }

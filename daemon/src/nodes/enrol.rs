@@ -53,7 +53,8 @@ impl Nodes {
         }
         if let Some(line) = self.line_on(&console.port) {
             return Err(Refused::NotSo(format!(
-                "{} carries line {line}: connect the node to a port of its own, or everybody on the line hears its key",
+                "{} carries line {line}, and everybody on that hears the key: put the node's cable into a port that carries \
+                 no line and name that with --port",
                 console.port.display()
             )));
         }

@@ -1,6 +1,6 @@
 //! How nodes are, for people: one line each in a list, a page for one, conditions for health, figures for metrics.
 
-use super::{Entry, key_of, registry::Enrolment};
+use super::{Entry, key_of, now, registry::Enrolment};
 use crate::{config::NodePlace, health::Condition};
 use quaywatch_drivers::node_link::{Answers, Standing};
 use quaywatch_schemas::{
@@ -8,7 +8,10 @@ use quaywatch_schemas::{
     frame::message::{ResetCause, SettingsState},
 };
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
 
 /// One node with everything that is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +76,9 @@ pub enum KeyFrom {
 
 /// A supply below this is named: lithium primary cells and 3.3 V regulators are near their end there.
 const LOW_SUPPLY_MV: u16 = 3000;
+/// A node is said to be attacked for so long after the last frame of somebody else: as long as its line counts them
+/// together.
+const ATTACKED_FOR: Duration = Duration::from_secs(3600);
 
 impl Listed {
     pub(super) fn new(node: u16, place: Option<&NodePlace>, entry: Entry, standing: Option<Standing>) -> Self {
@@ -114,6 +120,11 @@ impl Listed {
         let said = self.standing.as_ref();
         match self.state {
             State::Well => match said {
+                Some(said) if said.attacked.is_some_and(is_recent) => degraded(format!(
+                    "somebody else speaks in its name: {} forged frames and {} recorded ones, none believed; look at its \
+                     line, and at who is there",
+                    said.forged, said.replayed
+                )),
                 Some(said) if said.last_words => degraded("its supply is failing".into()),
                 Some(said) if said.supply_mv.is_some_and(|supply| supply < LOW_SUPPLY_MV) => {
                     degraded(format!("its supply is low: {} mV", said.supply_mv.unwrap_or(0)))
@@ -140,6 +151,8 @@ impl Listed {
         metrics::gauge!("quaywatch_node_up", &labels).set(if self.state == State::Well { 1.0 } else { 0.0 });
         metrics::gauge!("quaywatch_node_frames_waiting", &labels).set(said.waiting.unwrap_or(0) as f64);
         metrics::counter!("quaywatch_node_words_lost_total", &labels).absolute(said.lost);
+        metrics::counter!("quaywatch_node_forged_frames_total", &labels).absolute(said.forged);
+        metrics::counter!("quaywatch_node_replayed_frames_total", &labels).absolute(said.replayed);
         if let Some(heard) = said.heard {
             metrics::gauge!("quaywatch_node_last_heard_seconds", &labels).set(heard.0 as f64 / 1e9);
         }
@@ -235,7 +248,9 @@ impl fmt::Display for Page<'_> {
         say("supply", format!("{}{failing}", said.supply_mv.map_or_else(|| "not measured".into(), volts)))?;
         say("waiting", format!("{} frames at most are kept by it and not acknowledged", or_dash(said.waiting)))?;
         say("gaps", format!("{} words it could not keep, since its line was started", said.lost))?;
-        say("forged", format!("{} frames in its name with a wrong seal, since its line was started", said.forged))
+        say("forged", format!("{} frames in its name with a wrong seal, since its line was started", said.forged))?;
+        let last = said.attacked.map_or_else(String::new, |at| format!("; the last alarm was at {}", utc(at)));
+        say("replayed", format!("{} recorded frames in its name{last}", said.replayed))
     }
 }
 
@@ -284,6 +299,11 @@ fn reset(cause: ResetCause) -> &'static str {
         ResetCause::Pin => "reset pin",
         ResetCause::Update => "update",
     }
+}
+
+fn is_recent(at: WallTime) -> bool {
+    let ago = now().0.saturating_sub(at.0);
+    u128::try_from(ago).is_ok_and(|ago| ago < ATTACKED_FOR.as_nanos())
 }
 
 fn volts(millivolts: u16) -> String {

@@ -2,6 +2,7 @@
 
 use super::{
     Carrier, Config, Distrust,
+    attack::{Alarm, Due, Hurt, TELL_AGAIN},
     decode::{Channels, alarm_sensors},
     orders::{NotTaken, OrderId, Report, Request},
     peer::{Came, Peer, Said},
@@ -13,7 +14,7 @@ use quaywatch_schemas::{
     observation::Health,
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     time::{Duration, Instant},
 };
@@ -30,8 +31,9 @@ const MOST_ON_THEIR_WAY: usize = 64;
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
 /// An answer that has begun may go on for so many times the timeout: noise must not hold the bus.
 const LONGEST_TURN: u32 = 10;
-/// Forgeries against one node are told at most this often.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// Nodes are challenged for the sake of new connections at most this often: whoever connects again and again takes one
+/// poll in so long from the others.
+const CHALLENGE_AGAIN: Duration = Duration::from_secs(10);
 /// Connections at a time. At the bound the one goes that has said nothing proven for the longest time.
 const MOST_PORTS: usize = 64;
 
@@ -90,8 +92,10 @@ pub enum Outcome {
     Accepted,
     /// A hello, the end of a turn, the answer to an order.
     Control,
-    /// It has come before.
+    /// It has come before, and the node still keeps it: it may not know that.
     Repeat,
+    /// Somebody's recording: the node itself cannot have said this now.
+    Replayed,
     /// It was hurt on the way.
     Noise,
     /// Whole, with a wrong tag.
@@ -121,6 +125,7 @@ impl Outcome {
             Self::Accepted => "accepted",
             Self::Control => "control",
             Self::Repeat => "repeat",
+            Self::Replayed => "replayed",
             Self::Noise => "noise",
             Self::Forged => "forged",
             Self::UnknownNode => "unknown-node",
@@ -142,8 +147,20 @@ pub enum Notice {
     Back(u16),
     /// A node does not answer any more.
     Silent(u16),
-    /// A whole frame of this node has a wrong tag.
-    Forged(u16),
+    /// Whole frames of this node had a wrong tag.
+    Forged {
+        /// In whose name.
+        node: u16,
+        /// How many, since this was told last.
+        frames: u64,
+    },
+    /// Recordings of this node were played.
+    Replayed {
+        /// Whose.
+        node: u16,
+        /// How many frames, since this was told last.
+        frames: u64,
+    },
     /// The node's flash does not read.
     Locked(u16),
     /// The node's flash was formatted, or another device has its key.
@@ -154,8 +171,13 @@ pub enum Notice {
     Stranger(u16),
     /// Two devices speak with this node's key.
     Double(u16),
-    /// Whole frames come in the name of a node whose key was destroyed.
-    Revoked(u16),
+    /// Whole frames came in the name of a node whose key was destroyed.
+    Revoked {
+        /// In whose name.
+        node: u16,
+        /// How many, since this was told last.
+        frames: u64,
+    },
     /// The node turned to the key that it was given.
     Rotated(u16),
 }
@@ -172,8 +194,13 @@ impl fmt::Display for Notice {
         match self {
             Self::Back(node) => write!(f, "node {node} answers"),
             Self::Silent(node) => write!(f, "node {node} does not answer; check its supply, its wiring and its number"),
-            Self::Forged(node) => {
-                write!(f, "a frame of node {node} is forged, or its key is not the one in the site file")
+            Self::Forged { node, frames } => write!(
+                f,
+                "{} in the name of node {node} with a wrong seal: forged, or its key is not the one that is known here",
+                counted(*frames)
+            ),
+            Self::Replayed { node, frames } => {
+                write!(f, "recorded and played again: {} of node {node}; somebody is on its line", counted(*frames))
             }
             Self::Locked(node) => {
                 write!(f, "the flash of node {node} does not read; it says nothing until it is enrolled again")
@@ -189,10 +216,16 @@ impl fmt::Display for Notice {
                     "two devices speak with the key of node {node}; nothing in its name counts until somebody has looked"
                 )
             }
-            Self::Revoked(node) => write!(f, "a device speaks in the name of node {node}, whose key was destroyed"),
+            Self::Revoked { node, frames } => {
+                write!(f, "{} in the name of node {node}, whose key was destroyed", counted(*frames))
+            }
             Self::Rotated(node) => write!(f, "node {node} has turned to its new key"),
         }
     }
+}
+
+fn counted(frames: u64) -> String {
+    format!("{frames} {}", if frames == 1 { "frame" } else { "frames" })
 }
 
 /// The bus's only master.
@@ -211,7 +244,11 @@ pub struct Master {
     turnaround: Duration,
     quiet: Instant,
     no_data_until: Option<Instant>,
+    hurt: Hurt,
     stranger_told: Option<Instant>,
+    /// Whether somebody connected since the nodes were challenged, and when they were for the sake of that.
+    newcomer: bool,
+    challenged: Option<Instant>,
     outputs: VecDeque<Output>,
 }
 
@@ -222,7 +259,11 @@ struct Scheduled {
     misses: u32,
     /// Why its sensors are said to be without data.
     lost: Option<NoData>,
-    forged_told: Option<Instant>,
+    /// The connection that it was heard on last.
+    on: Option<PortId>,
+    forged: Alarm,
+    replayed: Alarm,
+    revoked: Alarm,
     /// Whether its last turn was for an order: then data has its turn.
     obeyed: bool,
 }
@@ -251,6 +292,19 @@ struct Port {
     deframer: Deframer,
     opened: Instant,
     proven: Option<Instant>,
+    /// Nodes that were heard on it.
+    heard: BTreeSet<usize>,
+}
+
+impl Scheduled {
+    fn new(peer: Peer, due: Instant) -> Self {
+        let (forged, replayed, revoked) = Default::default();
+        Self { peer, due, misses: 0, lost: None, on: None, forged, replayed, revoked, obeyed: false }
+    }
+
+    fn alarms_due_at(&self) -> impl Iterator<Item = Instant> {
+        [&self.forged, &self.replayed, &self.revoked].into_iter().filter_map(Alarm::due_at)
+    }
 }
 
 impl Master {
@@ -264,7 +318,7 @@ impl Master {
                 .filter_map(|own| Some((Channel::parse(&own.name).ok()?, (own.sensor.clone(), own.unit.clone()))))
                 .collect();
             let peer = Peer::new(node.number, &node.trust, channels, session).ok_or(node.number)?;
-            Ok::<_, u16>(Scheduled { peer, due: now.at, misses: 0, lost: None, forged_told: None, obeyed: false })
+            Ok::<_, u16>(Scheduled::new(peer, now.at))
         });
         let mut master = Self {
             line,
@@ -280,7 +334,10 @@ impl Master {
             turnaround: turnaround(&config.carrier),
             quiet: now.at,
             no_data_until: None,
+            hurt: Hurt::none(now.at),
             stranger_told: None,
+            newcomer: false,
+            challenged: None,
             outputs: VecDeque::new(),
         };
         for node in 0..master.peers.len() {
@@ -319,7 +376,9 @@ impl Master {
         };
         let held = self.peers.iter().filter_map(|node| node.peer.release_at());
         let given_up = self.peers.iter().filter_map(|node| node.peer.gives_up_at());
-        held.chain(given_up).chain(turn).min()
+        let told = self.peers.iter().flat_map(Scheduled::alarms_due_at);
+        let newcomer = self.newcomer.then(|| self.challenged.map(|at| at + CHALLENGE_AGAIN)).flatten();
+        held.chain(given_up).chain(told).chain(newcomer).chain(turn).min()
     }
 
     /// Whether no node answers, although there is a connection.
@@ -334,7 +393,8 @@ impl Master {
         self.peers.iter().map(|node| node.peer.standing(!connected || node.misses >= SILENT_AFTER)).collect()
     }
 
-    /// A connection is there.
+    /// A connection is there. Who is behind it is unknown: every node is challenged, and one that has a double there is
+    /// answered for twice.
     pub fn connected(&mut self, port: PortId, now: Now) {
         if self.ports.len() == MOST_PORTS {
             let idle = self.ports.iter().min_by_key(|(_, port)| (port.proven, port.opened)).map(|(id, _)| *id);
@@ -348,7 +408,9 @@ impl Master {
                 node.due = now.at;
             }
         }
-        self.ports.insert(port, Port { deframer: Deframer::default(), opened: now.at, proven: None });
+        let (deframer, heard) = (Deframer::default(), BTreeSet::new());
+        self.ports.insert(port, Port { deframer, opened: now.at, proven: None, heard });
+        self.newcomer = true;
         self.tick(now);
     }
 
@@ -373,7 +435,11 @@ impl Master {
     /// Bytes came over a connection.
     pub fn received(&mut self, port: PortId, bytes: &[u8], now: Now) {
         self.quiet = now.at;
-        if let Some(turn) = &mut self.turn {
+        // A stranger who connects and never ends is not waited for.
+        let is_known = |port: &Port| port.proven.is_some() || self.ports.len() == 1;
+        if self.ports.get(&port).is_some_and(is_known)
+            && let Some(turn) = &mut self.turn
+        {
             turn.first_byte.get_or_insert(now.at);
             turn.deadline = (now.at + self.timeout).min(turn.began + self.timeout * LONGEST_TURN);
         }
@@ -381,7 +447,10 @@ impl Master {
             let Some(found) = self.ports.get_mut(&port).and_then(|port| port.deframer.push(*byte)) else { continue };
             match found {
                 Ok(sealed) => self.take(port, sealed, now),
-                Err(Unreadable::Noise) => self.count(Outcome::Noise),
+                Err(Unreadable::Noise) => {
+                    self.hurt.one(now.at);
+                    self.count(Outcome::Noise);
+                }
                 Err(Unreadable::Version(_) | Unreadable::Suite(_)) => self.count(Outcome::Unsupported),
             }
         }
@@ -408,7 +477,14 @@ impl Master {
         if self.turn.as_ref().is_some_and(|turn| turn.deadline <= now.at) {
             self.missed(now);
         }
+        if self.newcomer && self.challenged.is_none_or(|at| now.at >= at + CHALLENGE_AGAIN) {
+            (self.newcomer, self.challenged) = (false, Some(now.at));
+            for node in &mut self.peers {
+                node.peer.challenge_again();
+            }
+        }
         for node in 0..self.peers.len() {
+            self.look_at_alarms(node, now);
             self.release(node, now);
             while let Some(given_up) = self.peers[node].peer.give_up(now.at) {
                 self.report(node, given_up.map(|order| (order, Report::TimedOut)));
@@ -429,7 +505,7 @@ impl Master {
         let prove = scheduled.peer.needs_challenge() || scheduled.misses >= CHALLENGE_AFTER;
         let order = if prove || scheduled.obeyed { None } else { scheduled.peer.say_order(now.at) };
         let (asked, (counter, bytes)) = match order {
-            _ if prove => (Asked::ToProveItself, scheduled.peer.challenge()),
+            _ if prove => (Asked::ToProveItself, scheduled.peer.challenge(now.at)),
             Some(order) => (Asked::ToObey, order),
             None => (Asked::ForData, scheduled.peer.poll(room)),
         };
@@ -478,9 +554,11 @@ impl Master {
         let room = self.has_room(now);
         let came = self.peers[node].peer.take(sealed, exchange, now, room);
         if !matches!(came, Came::Nothing(_))
-            && let Some(port) = self.ports.get_mut(&port)
+            && let Some(connection) = self.ports.get_mut(&port)
         {
-            port.proven = Some(now.at);
+            connection.proven = Some(now.at);
+            connection.heard.insert(node);
+            self.peers[node].on = Some(port);
         }
         match came {
             Came::Data => {
@@ -524,8 +602,20 @@ impl Master {
             }
             Came::NotUnderstood(payload, place) => self.keep_letter(node, &payload, place),
             Came::Nothing(outcome) => {
-                if outcome == Outcome::Forged {
-                    self.forged(node, now);
+                match outcome {
+                    Outcome::Forged => {
+                        let enough = self.hurt.enough(now.at);
+                        let due = self.peers[node].forged.came(enough, now.at);
+                        self.alarm(node, due, now, |node, frames| Notice::Forged { node, frames });
+                    }
+                    // What a connection still brings that the node has left is late, and nobody's recording.
+                    Outcome::Replayed if self.has_left(node, port) => return self.count(Outcome::Stale),
+                    Outcome::Replayed => {
+                        self.peers[node].peer.seen_replayed();
+                        let due = self.peers[node].replayed.came(1, now.at);
+                        self.alarm(node, due, now, |node, frames| Notice::Replayed { node, frames });
+                    }
+                    _ => {}
                 }
                 self.count(outcome);
             }
@@ -582,14 +672,34 @@ impl Master {
         self.outputs.push_back(Output::Store { records, ticket, raw: Vec::new() });
     }
 
-    fn forged(&mut self, node: usize, now: Now) {
-        let scheduled = &mut self.peers[node];
-        if !told_long_ago(&mut scheduled.forged_told, now) {
+    /// Somebody else speaks in a node's name.
+    fn alarm(&mut self, node: usize, due: Due, now: Now, notice: impl Fn(u16, u64) -> Notice) {
+        if due == Due::Nothing {
             return;
         }
-        let sensors: Vec<SensorId> = alarm_sensors(&scheduled.peer.channels).into_iter().cloned().collect();
-        self.outputs.push_back(Output::Tell(Notice::Forged(scheduled.peer.number)));
+        let scheduled = &mut self.peers[node];
+        scheduled.peer.seen_attacked(now.wall);
+        if let Due::Tell(frames) = due {
+            self.outputs.push_back(Output::Tell(notice(scheduled.peer.number, frames)));
+        }
+        let sensors = alarm_sensors(&scheduled.peer.channels).into_iter().cloned().collect();
         self.say(sensors, &Reading::NoData(NoData::Tampered));
+    }
+
+    /// What came since it was told last is told after an hour, also if nothing comes any more.
+    fn look_at_alarms(&mut self, node: usize, now: Now) {
+        let enough = self.hurt.enough(now.at);
+        let scheduled = &mut self.peers[node];
+        let number = scheduled.peer.number;
+        let forged = scheduled.forged.look(enough, now.at).map(|frames| Notice::Forged { node: number, frames });
+        let replayed = scheduled.replayed.look(1, now.at).map(|frames| Notice::Replayed { node: number, frames });
+        let revoked = scheduled.revoked.look(1, now.at).map(|frames| Notice::Revoked { node: number, frames });
+        self.outputs.extend([forged, replayed, revoked].into_iter().flatten().map(Output::Tell));
+    }
+
+    /// Whether a node was heard on a connection and then on another.
+    fn has_left(&self, node: usize, port: PortId) -> bool {
+        self.peers[node].on != Some(port) && self.ports.get(&port).is_some_and(|port| port.heard.contains(&node))
     }
 
     /// Two devices have its key: which of them is the node nobody can say.
@@ -605,10 +715,9 @@ impl Master {
 
     /// Somebody speaks in the name of a node that is not trusted. For one in quarantine that is no news.
     fn distrusted(&mut self, node: usize, why: Distrust, now: Now) {
-        if why == Distrust::Revoked && told_long_ago(&mut self.peers[node].forged_told, now) {
-            self.outputs.push_back(Output::Tell(Notice::Revoked(self.peers[node].peer.number)));
-            let sensors = alarm_sensors(&self.peers[node].peer.channels).into_iter().cloned().collect();
-            self.say(sensors, &Reading::NoData(NoData::Tampered));
+        if why == Distrust::Revoked {
+            let due = self.peers[node].revoked.came(1, now.at);
+            self.alarm(node, due, now, |node, frames| Notice::Revoked { node, frames });
         }
     }
 

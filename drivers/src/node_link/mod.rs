@@ -16,9 +16,13 @@
 //!   what its first poll makes every node repeat sets that right.
 //! - A node that does not answer is asked less and less often, down to every ten seconds: it costs the others one timeout
 //!   each time. Its sensors say `no-data(timeout)` once.
-//! - A damaged frame is noise and counted. A whole frame with a wrong tag is a forgery or a wrong key: `no-data(tampered)`
-//!   on the node's tamper channel (its health channel, or all of them, if it has none), and a warning, once a minute.
-//!
+//! - A damaged frame is noise and counted. A whole frame with a wrong tag is a forgery or a wrong key; one with a right tag
+//!   that the node cannot have said now is a recording. Both are `no-data(tampered)` on the node's tamper channel (its
+//!   health channel, or all of them, if it has none), again each minute while they come, and a warning once an hour with
+//!   how many there were. On a line that hurts many frames a wrong tag may be noise: there three in an hour are an alarm.
+//! - Each new connection may be another device with a node's key: all nodes are challenged, at most every ten seconds.
+//!   A node that connects anew goes on counting where it was, or says that it restarted, and its former connection is
+//!   dumb. Two devices both answer.
 //! - People's [orders](Request) go between polls, one at a time to each node; each is done once and its end is
 //!   [told](Report). Settings that cut a node off are taken back by it.
 //! - A new key is given under the old one, and both count until the node was heard under the new one; see
@@ -28,6 +32,7 @@
 //!
 //! The pure half is [`Master`]: bytes, receipts and time in, bytes and records out.
 
+mod attack;
 mod clock;
 mod decode;
 mod double;

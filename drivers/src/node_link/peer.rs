@@ -10,7 +10,7 @@ use super::{
 };
 use crate::secret::Secret;
 use quaywatch_schemas::{
-    Observation,
+    Observation, WallTime,
     frame::{
         Direction, Header, LinkKey, NodeKey, Opened, Sealed, SuiteId,
         message::{Answer, Data, Done, FromGateway, FromNode, Hello, Order, Poll, ResetCause, StoreState, TurnEnd},
@@ -36,6 +36,12 @@ const ASKS: u8 = 16;
 /// Former epochs that are remembered so that a recording of a former boot is not taken for a new one. A node that boots
 /// more often within one run of the gateway has other troubles.
 const FORMER: usize = 256;
+/// The longest that an answer to a challenge is under way: at 1200 baud both take a second. Of several that come within
+/// it all count against one another. One that comes later proves nothing: who can cut a node's power may let it answer a
+/// recorded challenge in its next boot.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// A former boot that seems to speak makes a challenge at most this often: it may be a recording.
+const DOUBT_AGAIN: Duration = Duration::from_secs(10);
 
 /// One node.
 pub(super) struct Peer {
@@ -44,11 +50,12 @@ pub(super) struct Peer {
     keys: Result<Keys, Distrust>,
     session: u64,
     said: u64,
-    /// The counter of the last challenge, and how many there were since it was proven last.
-    challenged: Option<u64>,
+    /// The last challenge, and how many there were since it was proven last.
+    challenged: Option<Challenged>,
     challenges: u32,
     /// It is to be challenged although it is proven.
     to_be_challenged: bool,
+    doubted: Option<Instant>,
     proven: Option<Proven>,
     orders: Orders,
     witness: Witness,
@@ -63,6 +70,15 @@ pub(super) struct Peer {
     report: bool,
     report_asked: bool,
     seen: Seen,
+}
+
+/// A challenge that was made.
+#[derive(Clone, Copy)]
+struct Challenged {
+    counter: u64,
+    at: Instant,
+    /// Epoch and counter of the hello that answered it first.
+    answered: Option<(u64, u64)>,
 }
 
 /// The keys that a node may have.
@@ -168,6 +184,7 @@ impl Peer {
             challenged: None,
             challenges: 0,
             to_be_challenged: false,
+            doubted: None,
             proven: None,
             orders: Orders::default(),
             witness: Witness::default(),
@@ -239,11 +256,26 @@ impl Peer {
         self.proven.is_none() || self.to_be_challenged
     }
 
+    /// Somebody connected: it is to prove itself once more, and whoever else has its key with it.
+    pub(super) fn challenge_again(&mut self) {
+        self.to_be_challenged = true;
+    }
+
+    /// A recording of it was played.
+    pub(super) fn seen_replayed(&mut self) {
+        self.seen.replayed += 1;
+    }
+
+    /// An alarm about what others say in its name.
+    pub(super) fn seen_attacked(&mut self, at: WallTime) {
+        self.seen.attacked = Some(at);
+    }
+
     /// A challenge, and its counter. While the node may have either of two keys they take turns.
-    pub(super) fn challenge(&mut self) -> (u64, Vec<u8>) {
+    pub(super) fn challenge(&mut self, now: Instant) -> (u64, Vec<u8>) {
         let next_first = self.orders.has_key();
         let by_next = self.challenges % 2 == u32::from(!next_first);
-        self.challenged = Some(self.said);
+        self.challenged = Some(Challenged { counter: self.said, at: now, answered: None });
         self.challenges = self.challenges.wrapping_add(1);
         self.say(&FromGateway::Challenge, by_next)
     }
@@ -296,15 +328,27 @@ impl Peer {
         match opened.message() {
             Ok(FromNode::Data(data)) if kept => self.take_data(opened, data, now, room),
             Ok(FromNode::Hello(hello)) if !kept && self.is_asked_for(&hello) => {
+                let Some(is_second) = self.answers(&header, now.at) else {
+                    return Came::Nothing(self.is_over(&header));
+                };
                 let known = self.proven.as_ref().filter(|proven| proven.epoch == header.epoch);
                 let is_behind = known.is_some_and(|proven| header.counter <= proven.read);
                 match (is_behind, is_new) {
-                    (true, false) => Came::Nothing(Outcome::Stale),
+                    (true, false) => Came::Nothing(self.is_over(&header)),
                     // What only now answers a challenge that was only now asked said its last word long ago.
                     (true, true) => Came::Double,
                     _ if self.former.contains(&header.epoch) => Came::Double,
-                    _ => self.take_hello(&header, key, by_next, &hello, turn, now),
+                    _ => {
+                        let came = self.take_hello(&header, key, by_next, &hello, turn, now);
+                        // If both live, one of them answers the next challenge with a word that was over.
+                        self.to_be_challenged |= is_second;
+                        came
+                    }
                 }
+            }
+            // Too late for its challenge.
+            Ok(FromNode::Hello(hello)) if !kept && hello.session == self.session && !self.is_of_now(&header) => {
+                Came::Nothing(Outcome::Stale)
             }
             Ok(FromNode::TurnEnd(end)) if self.is_current(&header) => {
                 self.seen.heard(now.wall);
@@ -313,17 +357,20 @@ impl Peer {
             Ok(FromNode::Answer(answer)) if self.is_current(&header) => {
                 Came::Answer { answers: answer.answers, reports: self.take_answer(&answer, now) }
             }
-            Ok(FromNode::TurnEnd(TurnEnd { answers, .. }) | FromNode::Answer(Answer { answers, .. })) => {
-                // A boot that is over and answers what was said just now is another device, or somebody's recording of a
-                // former session. Only a challenge tells one from the other.
-                self.to_be_challenged |=
-                    self.former.contains(&header.epoch) && answers.checked_add(1) == Some(self.said);
+            // A boot that is over and answers what was said just now is another device, or somebody's recording of a former
+            // session. Only a challenge tells one from the other.
+            Ok(FromNode::TurnEnd(TurnEnd { answers, .. }) | FromNode::Answer(Answer { answers, .. }))
+                if self.former.contains(&header.epoch)
+                    && answers.checked_add(1) == Some(self.said)
+                    && self.doubted.is_none_or(|at| now.at >= at + DOUBT_AGAIN) =>
+            {
+                (self.to_be_challenged, self.doubted) = (true, Some(now.at));
                 Came::Nothing(Outcome::Stale)
             }
-            Ok(_) => Came::Nothing(Outcome::Stale),
+            Ok(_) => Came::Nothing(self.is_over(&header)),
             Err(_) if kept => self.take_unknown(opened, room),
             Err(_) if self.is_current(&header) => Came::NotUnderstood(opened.payload.to_vec(), None),
-            Err(_) => Came::Nothing(Outcome::Stale),
+            Err(_) => Came::Nothing(self.is_over(&header)),
         }
     }
 
@@ -402,7 +449,7 @@ impl Peer {
             return Came::Nothing(Outcome::Full);
         }
         match store.window.take(counter) {
-            Verdict::Repeat => return Came::Nothing(Outcome::Repeat),
+            Verdict::Repeat => return Came::Nothing(store.repeated(counter)),
             Verdict::Full => return Came::Nothing(Outcome::Full),
             Verdict::New => {}
         }
@@ -422,7 +469,7 @@ impl Peer {
         }
         match store.window.take(counter) {
             Verdict::New => Came::NotUnderstood(opened.payload.to_vec(), Some((epoch, counter))),
-            Verdict::Repeat => Came::Nothing(Outcome::Repeat),
+            Verdict::Repeat => Came::Nothing(store.repeated(counter)),
             Verdict::Full => Came::Nothing(Outcome::Full),
         }
     }
@@ -577,7 +624,37 @@ impl Peer {
 
     /// Whether a hello answers the challenge that was asked last: then it is no recording.
     fn is_asked_for(&self, hello: &Hello) -> bool {
-        hello.session == self.session && Some(hello.answers) == self.challenged
+        hello.session == self.session && self.challenged.is_some_and(|made| made.counter == hello.answers)
+    }
+
+    /// A hello answers the last challenge: whether another one did before. `None` if that very one did, or it is too late
+    /// to say anything against another.
+    fn answers(&mut self, header: &Header, now: Instant) -> Option<bool> {
+        let (made, place) = (self.challenged.as_mut()?, (header.epoch, header.counter));
+        match made.answered {
+            None => {
+                made.answered = Some(place);
+                Some(false)
+            }
+            Some(first) => (first != place && now <= made.at + ANSWERS_WITHIN).then_some(true),
+        }
+    }
+
+    /// What a proven frame is that is not to be acted upon. One that comes twice in a row was doubled by the line. What
+    /// the node said before its last word, or in another boot or store than the one that it proved, it does not say now.
+    fn is_over(&self, header: &Header) -> Outcome {
+        match &self.proven {
+            Some(proven) if proven.epoch == header.epoch && header.counter < proven.read => Outcome::Replayed,
+            Some(_) if !self.is_of_now(header) => Outcome::Replayed,
+            _ => Outcome::Stale,
+        }
+    }
+
+    /// Whether a frame is of the boot or the store that is proven.
+    fn is_of_now(&self, header: &Header) -> bool {
+        self.proven.as_ref().is_some_and(|proven| {
+            proven.epoch == header.epoch || proven.store.as_ref().is_some_and(|store| store.epoch == header.epoch)
+        })
     }
 
     /// Whether a frame is of the boot that was proven, and newer than what was read of it.
@@ -619,6 +696,11 @@ impl Store {
     fn stands_at(&mut self, oldest: u64, next: u64, more: bool) {
         (self.oldest, self.next, self.more) = (oldest, next, more);
         self.window.advance(oldest);
+    }
+
+    /// A frame that has come before: the node may send it again as long as it keeps it.
+    fn repeated(&self, counter: u64) -> Outcome {
+        if counter < self.oldest { Outcome::Replayed } else { Outcome::Repeat }
     }
 
     /// The first counter that has not come although something after it has, or the node said that it is there.

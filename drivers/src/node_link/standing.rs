@@ -30,6 +30,10 @@ pub struct Standing {
     pub lost: u64,
     /// Whole frames in its name with a wrong tag.
     pub forged: u64,
+    /// Frames of it that somebody recorded and played again.
+    pub replayed: u64,
+    /// When that was an alarm last.
+    pub attacked: Option<WallTime>,
     /// Why nothing in its name counts, if it does not. A quarantine lasts until the line is started anew: who keeps this
     /// for longer takes it from here.
     pub distrust: Option<Distrust>,
@@ -68,6 +72,8 @@ pub(super) struct Seen {
     locked: bool,
     lost: u64,
     pub(super) forged: u64,
+    pub(super) replayed: u64,
+    pub(super) attacked: Option<WallTime>,
     runs: Option<Firmware>,
     settings: Option<SettingsState>,
 }
@@ -124,6 +130,8 @@ impl Seen {
             waiting: waiting.filter(|_| !self.locked),
             lost: self.lost,
             forged: self.forged,
+            replayed: self.replayed,
+            attacked: self.attacked,
             distrust: None,
             rotated: false,
             orders: 0,

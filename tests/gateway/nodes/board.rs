@@ -66,6 +66,8 @@ pub struct Wire {
     pub from_gateway: BTreeMap<(u64, u64), Sealed>,
     /// The same of the node.
     pub from_node: BTreeMap<(u64, u64), Sealed>,
+    /// All bytes of the node, as somebody records them.
+    pub recording: Vec<u8>,
     /// Sessions of the gateway.
     pub sessions: BTreeSet<u64>,
     /// Frames whose nonce another message had before.
@@ -233,6 +235,7 @@ impl Wire {
     }
 
     fn hear_node(&mut self, deframer: &mut Deframer, bytes: &[u8]) {
+        self.recording.extend_from_slice(bytes);
         for frame in frames(deframer, bytes) {
             self.repeated += hear(&mut self.from_node, frame);
         }

@@ -49,7 +49,7 @@ enum Sign {
     Contact,
     /// The node says it was opened, moved or handled.
     OwnWord,
-    /// Messages in its name were not sealed with its key.
+    /// Somebody else speaks in its name: with a wrong seal, with a recording, or with a copy of its key.
     Forgery,
 }
 
@@ -138,7 +138,10 @@ fn draft(here: &Here<'_>, sensor: &SensorId, handled: &Handled) -> Draft {
     let (said, seen) = match handled.sign {
         Sign::Contact => ("the tamper contact tripped", format!("The tamper contact {sensor} tripped")),
         Sign::OwnWord => ("says that it was handled", format!("Sensor {sensor} says that it was opened, moved or handled")),
-        Sign::Forgery => ("a message with a wrong seal", format!("A message in the name of sensor {sensor} had a wrong seal")),
+        Sign::Forgery => (
+            "a message that is not its own",
+            format!("Somebody else speaks in the name of sensor {sensor}: by a forged or recorded message, or with its key"),
+        ),
     };
     draft.said(here, sensor, &positions, Phrase::words(said), 5.0);
     draft.facts = vec![Phrase::words(seen).detail(FieldClass::Method, Phrase::words(" at ").at(handled.since)).then(".")];

@@ -143,7 +143,7 @@ fn a_gateway_accepts_none_of_them() {
                     let alarm = |record: &Record| matches!(record, Record::Observation(said) if matches!(said.reading, Reading::NoData(_)));
                     assert!(records.iter().all(alarm), "{records:?}");
                 }
-                Output::Tell(Notice::Forged(_) | Notice::Stranger(_)) => notices += 1,
+                Output::Tell(Notice::Forged { .. } | Notice::Replayed { .. } | Notice::Stranger(_)) => notices += 1,
                 Output::Tell(notice) => panic!("{notice:?}"),
                 _ => {}
             }
