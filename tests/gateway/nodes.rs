@@ -260,7 +260,7 @@ async fn recordings_are_an_alarm_at_the_police_and_a_copy_beside_its_original_en
     let sharing = SHARING.replace("127.0.0.1:9", &format!("127.0.0.1:{}", broker.port));
     let mut gateway = Gateway::new(&site(port), &sharing, &[]);
     gateway.start().await;
-    let board = Board::new(port);
+    let board = Board::new(port, None);
     enrol(&gateway, &board);
     for open in [true, false, true, false] {
         door_is_heard(&gateway, &board, open).await;

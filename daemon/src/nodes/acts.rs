@@ -378,6 +378,7 @@ mod tests {
             Refusal::TooOld,
             Refusal::BadSettings,
             Refusal::NothingOnTrial,
+            Refusal::OnTrial,
         ];
         for why in all {
             let said = not_done(7, Some(Report::Refused(why))).to_string();

@@ -122,9 +122,10 @@ fn a_recorded_challenge_that_a_node_answers_in_its_next_boot_quarantines_nobody(
     bench.power(7, true);
     let ms = bench.ms;
     let station = bench.station(7);
+    let (booted, node) = (station.booted, station.node.as_mut().unwrap());
     let frames = to_node.split_inclusive(|byte| *byte == 0);
-    let said: Vec<_> =
-        frames.filter_map(|frame| station.node.as_mut().unwrap().receive(frame, ms - station.booted)).collect();
+    let mut said: Vec<Vec<u8>> = Vec::new();
+    frames.for_each(|frame| said.extend(node.receive(frame, ms - booted).map(<[u8]>::to_vec)));
     assert!(!said.is_empty(), "it answers the recorded challenge");
     for turn in said {
         bench.master.received(PORT, &turn, bench.now());
