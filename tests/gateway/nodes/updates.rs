@@ -88,7 +88,7 @@ async fn an_update_outlives_a_cut_line_and_a_killed_gateway_and_what_does_not_pr
 async fn what_is_not_to_run_is_refused(gateway: &Gateway) {
     let small = image(5, Way::Works, 2_000);
     let older = sign(gateway, "stm32f405", 3, &small);
-    refuses(gateway, &["update", "7", &older], "refused: the image is older than what must run at least");
+    refuses(gateway, &["update", "7", &older], "refused: the image is older than the oldest that it may run");
     let other_board = sign(gateway, "rp2040", 5, &small);
     refuses(gateway, &["update", "7", &other_board], "the image is for rp2040");
     let foreign =
