@@ -157,7 +157,7 @@ impl Default for InForce {
 impl InForce {
     /// As the store has it; `None` for a new store, or one that another version wrote.
     fn read(state: &State) -> Result<Option<Self>, StateError> {
-        Ok(state.in_force()?.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+        Ok(state.in_force()?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }
 
@@ -528,7 +528,8 @@ impl Pipeline {
             let mut changes = std::mem::take(&mut self.changes);
             changes.learned = std::mem::take(&mut self.unkept_learning).then(|| self.stored_learning());
             if std::mem::take(&mut self.unkept_in_force) {
-                changes.in_force = Some(postcard::to_stdvec(&self.in_force).map_err(cannot)?);
+                // Files of people grow settings: what one version kept the next one reads.
+                changes.in_force = Some(serde_json::to_vec(&self.in_force).map_err(cannot)?);
             }
             changes.checkpoint = Some(Checkpoint {
                 position: self.stamp.position,

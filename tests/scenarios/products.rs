@@ -121,5 +121,6 @@ fn policy() -> Policy {
         recipients: [("port-police", police), ("gate-desk", desk)]
             .map(|(name, recipient)| (RecipientId::new(name).unwrap(), recipient))
             .into(),
+        ..Policy::default()
     }
 }

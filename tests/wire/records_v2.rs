@@ -316,6 +316,7 @@ fn policy() -> Policy {
         markings: vec![scoped],
         groups: [(name("watch"), Group { organisations: vec![name("police")] })].into(),
         recipients: [(name("desk"), recipient)].into(),
+        ..Policy::default()
     }
 }
 

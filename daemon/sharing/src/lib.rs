@@ -13,6 +13,7 @@
 
 mod matrix;
 mod product;
+pub mod signing;
 mod words;
 
 pub use matrix::{Cell, who_gets_what};

@@ -113,6 +113,7 @@ fn policy() -> Policy {
         recipients: [("port-police", police), ("gate-desk", desk)]
             .map(|(id, recipient)| (RecipientId::new(id).unwrap(), recipient))
             .into(),
+        ..Policy::default()
     }
 }
 

@@ -110,6 +110,7 @@ pub fn policy() -> Policy {
         markings: Vec::new(),
         groups: [(name::<GroupId>("gate-2-watch"), Group { organisations: vec![police, terminal] })].into(),
         recipients: recipients.into(),
+        ..Policy::default()
     }
 }
 
