@@ -1,11 +1,11 @@
 //! How a sensor node gets new firmware, and how a power cut or a forger does not.
 //!
 //! An image comes with a [`Manifest`]: for which board, which version, how long, its digest, and an Ed25519 signature over
-//! all of that. The node takes nothing of an image before its manifest is [`Genuine`] and acceptable ([`Update::begin`]).
-//! Then blocks come one after another, as often as the line needs, and survive power cuts ([`Update::block`]). When all are
-//! there, the digest is computed from what flash really holds, and the image is marked ([`Update::finish`]). At the next
-//! reset the bootloader ([`prepare`]) swaps it with the one that ran. That is a trial: only an image that tested itself and
-//! heard its gateway stays ([`Update::turn`]); otherwise the next reset, whatever its cause, brings the former one back.
+//! all of that. The node takes nothing of an image before its manifest is [`Genuine`] and acceptable (`Update::begin`).
+//! Then blocks come one after another, as often as the line needs, and survive power cuts (`Update::block`). When all are
+//! there, the digest is computed from what flash really holds, and the image is marked (`Update::finish`). At the next
+//! reset the bootloader (`prepare`) swaps it with the one that ran. That is a trial: only an image that tested itself and
+//! heard its gateway stays (`Update::turn`); otherwise the next reset, whatever its cause, brings the former one back.
 //!
 //! Swapping and going back is [embassy-boot](https://docs.rs/embassy-boot)'s. What it keeps of its progress is in a record
 //! of ours, which is replaced as a whole or not at all, together with the floor and what was received. On plain flash its
