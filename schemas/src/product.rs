@@ -301,6 +301,9 @@ pub struct Heartbeat {
     /// First 16 hexadecimal digits of the digest of the sharing file in force.
     #[cfg_attr(feature = "json-schema", schemars(extend("pattern" = "^[0-9a-f]{16}$")))]
     pub policy: String,
+    /// Whether that file was taken without signatures.
+    #[serde(skip_serializing_if = "core::ops::Not::not", default)]
+    pub policy_unsigned: bool,
     /// Ranges of sequence numbers that will never come, and why.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub never: Vec<NeverSent>,

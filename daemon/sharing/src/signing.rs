@@ -241,11 +241,8 @@ mod tests {
         by.iter().map(|name| Signature::sign(Signable::SharingFile, text, id(name), &secret(name))).collect()
     }
 
-    const OFFICERS: [(&str, PersonRole); 3] = [
-        ("ada", PersonRole::Pfso),
-        ("ben", PersonRole::DataProtectionOfficer),
-        ("cleo", PersonRole::ShiftSupervisor),
-    ];
+    const OFFICERS: [(&str, PersonRole); 3] =
+        [("ada", PersonRole::Pfso), ("ben", PersonRole::DataProtectionOfficer), ("cleo", PersonRole::ShiftSupervisor)];
 
     #[test]
     fn a_signature_is_read_as_it_was_written_and_holds_for_its_text_and_kind_only() {
@@ -301,7 +298,10 @@ mod tests {
         let in_force = policy(7, &OFFICERS);
         let by_two = signed(&["ada", "ben"], TEXT);
         assert_eq!(admit(&in_force, &in_force, TEXT, &by_two).map(|by| by.len()), Ok(2), "the same one again");
-        assert_eq!(admit(&in_force, &policy(6, &OFFICERS), TEXT, &by_two), Err(NotTaken::Old { issue: 6, in_force: 7 }));
+        assert_eq!(
+            admit(&in_force, &policy(6, &OFFICERS), TEXT, &by_two),
+            Err(NotTaken::Old { issue: 6, in_force: 7 })
+        );
         let another = policy(7, &OFFICERS[..2]);
         assert_eq!(admit(&in_force, &another, TEXT, &by_two), Err(NotTaken::Old { issue: 7, in_force: 7 }));
         assert!(admit(&in_force, &policy(8, &OFFICERS[..2]), TEXT, &by_two).is_ok());

@@ -1,10 +1,13 @@
 //! The security officer's file: who may know what.
 
 mod markings;
+mod persons;
 mod recipients;
 mod tables;
 
-pub(super) use tables::{AnswersTable, GroupTable, MarkingTable, RecipientTable, ScopedMarkingTable};
+pub(super) use tables::{
+    AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+};
 
 use super::{
     Problems, SharingFile, SiteFile,
@@ -15,7 +18,8 @@ use super::{
     written::Written,
 };
 use quaywatch_drivers::node_link::Carrier;
-use quaywatch_schemas::{GroupId, OrganisationId, Policy, RecipientId, policy::Group};
+use quaywatch_schemas::{GroupId, OrganisationId, PersonId, Policy, RecipientId, policy::Group};
+use quaywatch_sharing::signing::Signature;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -23,13 +27,15 @@ use std::{
 use toml::Spanned;
 
 /// Makes a policy of a file, for a site, or says everything that is wrong with it.
-pub(super) fn parse(source: Source, site: &SiteFile) -> Result<SharingFile, Problems> {
+pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>) -> Result<SharingFile, Problems> {
     let mut findings = Findings::default();
     let mut root = Section::of(&source, &mut findings);
     if !findings.is_empty() {
         // What can be made of text that is not TOML is not what was meant.
         return Err(findings.into_problems(&source));
     }
+    let file = root.table::<FileTable>("file", &mut findings);
+    let persons: Named<PersonId, PersonTable> = root.named("persons", &mut findings);
     let default = root.table::<MarkingTable>("marking", &mut findings);
     let scoped: Named<String, ScopedMarkingTable> = root.named("markings", &mut findings);
     let groups: Named<GroupId, GroupTable> = root.named("groups", &mut findings);
@@ -38,6 +44,8 @@ pub(super) fn parse(source: Source, site: &SiteFile) -> Result<SharingFile, Prob
     root.finish(&mut findings);
 
     let mut said = Said::default();
+    let issue = file.and_then(|table| findings.value(table.value.issue)).unwrap_or_default();
+    let persons = persons::read(persons, &mut findings);
     let groups = read_groups(groups, &mut said, &mut findings);
     let default_marking = default.and_then(|table| markings::default(table, &mut said, &mut findings));
     let markings = markings::scoped(scoped, &site.site, &mut said, &mut findings);
@@ -49,8 +57,8 @@ pub(super) fn parse(source: Source, site: &SiteFile) -> Result<SharingFile, Prob
     said.check(&groups, &mut findings);
     let digest = source.digest();
     let plan = SharingPlan { source: source.clone(), upstreams, answers };
-    let policy = Policy { default_marking, markings, groups, recipients };
-    findings.finish(&source, SharingFile { policy, digest, plan })
+    let policy = Policy { default_marking, markings, groups, recipients, persons, issue, signed_by: Vec::new() };
+    findings.finish(&source, SharingFile { policy, digest, signatures, plan })
 }
 
 /// Names the file uses, and where.

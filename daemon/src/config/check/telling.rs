@@ -3,7 +3,7 @@
 use super::{
     CredentialReport, NotTold, RecipientReport, Told,
     coverage::{patterns, running, works},
-    word,
+    listed, word,
 };
 use crate::config::{
     SharingFile, SiteFile,
@@ -11,7 +11,10 @@ use crate::config::{
 };
 use quaywatch_fusion::PATTERN_STOPPED;
 use quaywatch_schemas::{FieldClass, ZoneId, site::rules::Mode};
-use quaywatch_sharing::who_gets_what;
+use quaywatch_sharing::{
+    signing::{self, Signable},
+    who_gets_what,
+};
 use std::collections::BTreeMap;
 
 /// Every kind of situation that is told, in every zone where its rule can say something.
@@ -59,6 +62,25 @@ pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<Recipien
             }
         })
         .collect()
+}
+
+/// Whether the file is signed, as far as it can be said away from the gateway: by those whom the file itself names.
+pub(super) fn signed(sharing: &SharingFile) -> String {
+    let policy = &sharing.policy;
+    if policy.persons.is_empty() {
+        return "unsigned: anybody who can write this file decides who is told; with [persons] two of them do".into();
+    }
+    let (counted, others) =
+        signing::signers(&policy.persons, Signable::SharingFile, sharing.text().as_bytes(), &sharing.signatures);
+    let counted: Vec<String> = counted.iter().map(ToString::to_string).collect();
+    let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join("; ")) };
+    match counted.len() {
+        0 => format!("names persons, and none of them has signed it{others}"),
+        1 => format!("signed by {} alone{others}; it needs two", counted[0]),
+        _ => {
+            format!("signed by {}{others}; a gateway asks those whom the file in force names", listed(&counted, "and"))
+        }
+    }
 }
 
 /// Kinds that hold in the same zones for the same reason, together.

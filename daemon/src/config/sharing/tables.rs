@@ -8,9 +8,9 @@ use crate::config::{
     written::{Inner, Word, Written},
 };
 use quaywatch_schemas::{
-    OrganisationId, Purpose, SensorId, ZoneId,
+    Department, OrganisationId, Purpose, SensorId, ZoneId,
     marking::Tlp,
-    policy::{Confirm, KindPattern, Treatment},
+    policy::{Confirm, KindPattern, PersonRole, PublicKey, Treatment},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -150,6 +150,29 @@ pub(in crate::config) struct UpstreamTable {
 impl Inner for UpstreamTable {
     const EXPECTED: &'static str =
         "a table such as { mqtt = \"mqtts://c2.example:8883\", topic = \"qw/{site}/{recipient}\" }";
+}
+
+/// Somebody who may sign what one person alone may not do, and change this file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct PersonTable {
+    /// Where they work.
+    #[schemars(required)]
+    pub(super) department: Option<Written<Department>>,
+    /// What they are there.
+    #[schemars(required)]
+    pub(super) roles: List<Word<PersonRole>>,
+    /// What their signatures are verified with, as `quaywatch sign --new-key FILE` prints it.
+    #[schemars(required)]
+    pub(super) key: Option<Written<PublicKey>>,
+}
+
+/// This file itself.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct FileTable {
+    /// Raised with every change of a signed file, so that an old one cannot be put back. Default: 0, which counts nothing.
+    pub(super) issue: Option<Written<u32>>,
 }
 
 /// Where recipients may post answers, receipts and requests.

@@ -2,7 +2,7 @@
 
 use super::texts;
 use crate::config::written::{Fault, Value, not};
-use quaywatch_schemas::{GroupId, OrganisationId, ZoneId, marking::Releasable};
+use quaywatch_schemas::{GroupId, OrganisationId, ZoneId, marking::Releasable, policy::PublicKey};
 use schemars::{Schema, SchemaGenerator};
 
 /// An organisation, or a group as `"group:NAME"`.
@@ -26,6 +26,19 @@ impl Value for OrganisationOrGroup {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         texts(Self::EXPECTED, "^(group:)?[a-z0-9][a-z0-9-]{0,62}$")
+    }
+}
+
+impl Value for PublicKey {
+    const EXPECTED: &'static str = "an Ed25519 public key: 64 hexadecimal digits";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        // Not repeated: who puts a secret key here by mistake must not find it in a log.
+        Self::parse(text).map_err(|why| Fault::new("this is no public key", why.to_string()))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        texts(Self::EXPECTED, "^[0-9a-fA-F]{64}$")
     }
 }
 
