@@ -5,6 +5,7 @@ use crate::{
     marking::{Marking, Tlp},
     names::{Department, GroupId, OrganisationId, PersonId, Purpose, RecipientId, SensorId, ZoneId},
     sealed::FieldClass,
+    situation::Severity,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -27,12 +28,38 @@ pub struct Policy {
     /// Who may sign. A file without any is taken unsigned.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub persons: BTreeMap<PersonId, Person>,
+    /// What may be told where nothing else may, in the order in which they are looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tear_lines: Vec<TearLine>,
     /// Counts the versions of a signed file, so that an old one cannot be put back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub issue: u32,
     /// Whose signatures it was taken with; empty if it was taken unsigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<PersonId>,
+}
+
+/// A sentence that its owner approved beforehand: what whoever may have none of the evidence is told instead of nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TearLine {
+    /// For which kinds of situation; all if empty.
+    pub kinds: Vec<KindPattern>,
+    /// Where; everywhere if `None`.
+    pub zones: Option<Vec<ZoneId>>,
+    /// How bad recipients are told it is, whatever the evidence says.
+    pub severity: Severity,
+    /// What they are told.
+    pub text: String,
+    /// Who may be told it.
+    pub marking: Marking,
+}
+
+impl TearLine {
+    /// Whether it is for a kind of situation in a zone.
+    pub fn fits(&self, kind: &str, zone: &ZoneId) -> bool {
+        let of_kind = self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind));
+        of_kind && self.zones.as_ref().is_none_or(|zones| zones.contains(zone))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

@@ -14,6 +14,7 @@
 mod matrix;
 mod product;
 pub mod signing;
+mod tear;
 mod words;
 
 pub use matrix::{Cell, who_gets_what};
@@ -131,20 +132,23 @@ pub fn decide(recipient_id: &RecipientId, situation: &Situation, context: &Conte
     let Some(recipient) = context.policy.recipients.get(recipient_id) else {
         return Decision::Withhold(Withheld::UnknownRecipient);
     };
-    let view = match View::of(recipient_id, recipient, situation, context) {
-        Ok(view) => view,
-        Err(reason) => return Decision::Withhold(reason),
-    };
+    let view = View::of(recipient_id, recipient, situation, context);
     // A situation that ends at once is told at once; an ending nobody was told the beginning of is nobody's business.
     let at_once = situation.phase == Phase::Closed && situation.revision == 1;
     let ended = matches!(situation.phase, Phase::Closed | Phase::Retracted);
-    if context.told.is_none() && ended && !at_once {
-        return Decision::Withhold(Withheld::NeverTold);
+    let never_told = context.told.is_none() && ended && !at_once;
+    let reason = match view {
+        Ok(_) if never_told => Withheld::NeverTold,
+        Ok(view) if (!ended || at_once) && view.says_too_little() => Withheld::TooLittleLeft,
+        Ok(view) => return product::build(&view, context),
+        Err(reason) => reason,
+    };
+    let for_others = matches!(reason, Withheld::OtherKinds | Withheld::OtherZones | Withheld::NeverTold);
+    match tear::line(recipient, &situation.kind, &situation.zone, context) {
+        Some(_) if never_told => Decision::Withhold(Withheld::NeverTold),
+        Some(line) if !for_others => tear::build(line, (recipient_id, recipient), situation, context),
+        _ => Decision::Withhold(reason),
     }
-    if (!ended || at_once) && view.probability() < LEAST_TOLD && view.is_partial() {
-        return Decision::Withhold(Withheld::TooLittleLeft);
-    }
-    product::build(&view, context)
 }
 
 /// A partial view below even odds says the opposite of the conclusion.
@@ -239,6 +243,11 @@ impl<'a> View<'a> {
         self.evidence.len() < self.situation.evidence.len()
     }
 
+    /// Whether what is left of it says the opposite of the conclusion.
+    fn says_too_little(&self) -> bool {
+        self.is_partial() && self.probability() < LEAST_TOLD
+    }
+
     fn probability(&self) -> f64 {
         if !self.is_partial() {
             return self.situation.probability;
@@ -259,7 +268,12 @@ impl<'a> View<'a> {
 
 fn releasable<'a>(recipient: &Recipient, sensor: &SensorId, context: &Context<'a>) -> Result<&'a Marking, Withheld> {
     let marking = marking_of(context.policy, context.site, sensor).ok_or(Withheld::NoMarking)?;
-    if !may_have(context.policy, &marking.releasable_to, &recipient.organisation) {
+    permits(context.policy, marking, recipient).map(|()| marking)
+}
+
+/// Whether a recipient may have what has this marking.
+fn permits(policy: &Policy, marking: &Marking, recipient: &Recipient) -> Result<(), Withheld> {
+    if !may_have(policy, &marking.releasable_to, &recipient.organisation) {
         return Err(Withheld::NotReleasable);
     }
     if marking.tlp > recipient.clearance {
@@ -268,7 +282,7 @@ fn releasable<'a>(recipient: &Recipient, sensor: &SensorId, context: &Context<'a
     if !recipient.purposes.contains(&marking.purpose) {
         return Err(Withheld::OtherPurpose);
     }
-    Ok(marking)
+    Ok(())
 }
 
 /// A sensor's own marking, else its zone's, else the default. A sensor the site does not know has no zone, so nobody can say

@@ -1,6 +1,6 @@
 //! Who gets what: the table `quaywatch check` prints, from the same functions that decide.
 
-use crate::{Context, Withheld, releasable};
+use crate::{Context, Withheld, releasable, tear};
 use quaywatch_schemas::{FieldClass, Policy, RecipientId, Site, ZoneId, policy::Treatment};
 
 /// What one recipient gets of one kind in one zone.
@@ -14,6 +14,8 @@ pub struct Cell {
     pub recipient: RecipientId,
     /// Each class of field and its treatment, or why there is nothing.
     pub gets: Result<Vec<(FieldClass, Treatment)>, Withheld>,
+    /// The sentence it gets where it gets nothing else.
+    pub tear_line: Option<String>,
 }
 
 /// Every kind in every zone it can occur in, for every recipient.
@@ -37,7 +39,10 @@ pub fn who_gets_what(policy: &Policy, site: &Site, kinds: &[(String, ZoneId)]) -
                     Ok(reasons) => Err(reasons.into_iter().max().unwrap_or(Withheld::NoMarking)),
                 }
             };
-            cells.push(Cell { kind: kind.clone(), zone: zone.clone(), recipient: id.clone(), gets });
+            let concerned = !matches!(gets, Err(Withheld::OtherKinds | Withheld::OtherZones));
+            let tear_line = tear::line(recipient, kind, zone, &context).filter(|_| concerned);
+            let tear_line = tear_line.map(|line| line.text.clone());
+            cells.push(Cell { kind: kind.clone(), zone: zone.clone(), recipient: id.clone(), gets, tear_line });
         }
     }
     cells

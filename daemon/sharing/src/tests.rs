@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quaywatch_schemas::{
     Calibration, DomainId, FieldClass, GatewayTime, GroupId, Position, Private, Purpose, SiteId, WallTime, ZoneId,
     observation::{Media, NoData},
-    policy::{Confirm, Group, KindPattern, ScopedMarking, Treatment},
+    policy::{Confirm, Group, KindPattern, ScopedMarking, TearLine, Treatment},
     site::{Rates, Role, Rules, Sensor, Status, Zone, ZoneKind, rules::Mode},
     situation::*,
     time::{ClockQuality, ClockState},
@@ -518,4 +518,78 @@ proptest! {
             prop_assert!(full.get(field).is_some(), "{}", field);
         }
     }
+}
+
+/// What customs, who may have nothing of it, is told.
+fn with_a_tear_line() -> Policy {
+    let mut policy = policy();
+    let customs = Recipient {
+        purposes: vec![Purpose::new("customs-control").unwrap()],
+        ..recipient("customs", &[(FieldClass::Operational, Treatment::Show), (FieldClass::Method, Treatment::Show)])
+    };
+    policy.recipients.insert(RecipientId::new("customs").unwrap(), customs);
+    policy.tear_lines = vec![TearLine {
+        kinds: vec![KindPattern("gate.*".into())],
+        zones: None,
+        severity: Severity::Minor,
+        text: "The gate is being looked at; expect to wait.".into(),
+        marking: Marking {
+            tlp: Tlp::Green,
+            releasable_to: vec![Releasable::Organisation(OrganisationId::new("customs").unwrap())],
+            purpose: Purpose::new("customs-control").unwrap(),
+            ..marking()
+        },
+    }];
+    policy
+}
+
+#[test]
+fn who_may_have_nothing_is_told_its_tear_line_once_and_when_it_is_over() {
+    let policy = with_a_tear_line();
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let release = released("customs", &situation, &policy);
+    assert_eq!(
+        release.product.text,
+        "Gate 2 lane 3 inbound: at 03:12 local: The gate is being looked at; expect to wait."
+    );
+    let text = serde_json::to_string(&release.product).unwrap();
+    for hidden in ["12-BRV", "7-KLB", "grant", "loop-b", "Likely", "Observed", "probability", "12:04.1"] {
+        assert!(!text.contains(hidden), "{hidden} in {text}");
+    }
+    assert_eq!((release.tlp, release.product.severity), (Tlp::Green, Severity::Minor));
+
+    let more = Situation { revision: 3, probability: 0.999, ..situation.clone() };
+    assert_eq!(decided("customs", &more, &policy, Some(&release.told)), Decision::Unchanged);
+    let over = Situation { revision: 4, phase: Phase::Closed, ..situation.clone() };
+    let Decision::Release(over) = decided("customs", &over, &policy, Some(&release.told)) else { panic!("it is told") };
+    assert_eq!((over.product.phase, over.product.revision, over.product.supersedes), (Phase::Closed, 2, Some(1)));
+
+    // It is for who may have nothing, not for who did not ask.
+    let mut elsewhere = policy.clone();
+    elsewhere.recipients.get_mut("customs").unwrap().zones = Some(vec![]);
+    assert_eq!(decided("customs", &situation, &elsewhere, None), Decision::Withhold(Withheld::OtherZones));
+    let mut unapproved = policy;
+    unapproved.tear_lines[0].marking.tlp = Tlp::Red;
+    assert_eq!(decided("customs", &situation, &unapproved, None), Decision::Withhold(Withheld::NotReleasable));
+}
+
+#[test]
+fn nothing_of_the_evidence_changes_a_byte_of_a_tear_line() {
+    let policy = with_a_tear_line();
+    let (one, other) = (tailgating("12-BRV-4", "7-KLB-09"), tailgating("3-XTX-11", "9-ABC-2"));
+    let mut other = Situation { probability: 0.6, log_odds: 0.4, severity: Severity::Extreme, ..other };
+    other.evidence.pop();
+    other.until = Some(WallTime(FROM.0 + 1));
+    assert_eq!(released("customs", &one, &policy), released("customs", &other, &policy));
+}
+
+#[test]
+fn the_owner_is_told_who_was_not_told_and_why() {
+    let policy = with_a_tear_line();
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let told = |recipient: &str| released(recipient, &situation, &policy).product.not_told;
+    let [customs] = told("gate-desk").try_into().unwrap();
+    assert_eq!(customs.recipient, "customs");
+    assert_eq!(customs.why, "not releasable to its organisation; its tear line only");
+    assert_eq!(told("port-police"), [], "it owns nothing of it");
 }

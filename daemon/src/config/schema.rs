@@ -1,7 +1,10 @@
 //! JSON Schemas of the two files, for editors: the same tables that are read.
 
 use super::{
-    sharing::{AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable},
+    sharing::{
+        AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+        TearLineTable,
+    },
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
         StoreTable, ZoneTable,
@@ -46,6 +49,9 @@ struct SharingDocument {
     marking: Option<MarkingTable>,
     /// Markings of named sensors or zones.
     markings: Option<BTreeMap<String, ScopedMarkingTable>>,
+    /// Sentences approved beforehand, by name; the first that fits is told.
+    #[serde(rename = "tear-lines")]
+    tear_lines: Option<BTreeMap<String, TearLineTable>>,
     /// Sharing groups, by name.
     groups: Option<BTreeMap<String, GroupTable>>,
     /// Who is told, by name.

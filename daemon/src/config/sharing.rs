@@ -6,7 +6,7 @@ mod recipients;
 mod tables;
 
 pub(super) use tables::{
-    AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+    AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable, TearLineTable,
 };
 
 use super::{
@@ -38,6 +38,7 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
     let persons: Named<PersonId, PersonTable> = root.named("persons", &mut findings);
     let default = root.table::<MarkingTable>("marking", &mut findings);
     let scoped: Named<String, ScopedMarkingTable> = root.named("markings", &mut findings);
+    let tear_lines: Named<String, TearLineTable> = root.named("tear-lines", &mut findings);
     let groups: Named<GroupId, GroupTable> = root.named("groups", &mut findings);
     let recipients: Named<RecipientId, RecipientTable> = root.named("recipients", &mut findings);
     let answers = root.table::<AnswersTable>("answers", &mut findings);
@@ -49,6 +50,7 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
     let groups = read_groups(groups, &mut said, &mut findings);
     let default_marking = default.and_then(|table| markings::default(table, &mut said, &mut findings));
     let markings = markings::scoped(scoped, &site.site, &mut said, &mut findings);
+    let tear_lines = markings::tear_lines(tear_lines, &site.site, &mut said, &mut findings);
     let answers = answers.and_then(|table| read_answers(table, site, &mut findings));
     if recipients.declared.is_empty() {
         findings.add(0..0, "there is no recipient", "add whom to tell: [recipients.NAME]");
@@ -57,7 +59,8 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
     said.check(&groups, &mut findings);
     let digest = source.digest();
     let plan = SharingPlan { source: source.clone(), upstreams, answers };
-    let policy = Policy { default_marking, markings, groups, recipients, persons, issue, signed_by: Vec::new() };
+    let policy =
+        Policy { default_marking, markings, groups, recipients, persons, tear_lines, issue, signed_by: Vec::new() };
     findings.finish(&source, SharingFile { policy, digest, signatures, plan })
 }
 

@@ -44,7 +44,11 @@ pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<Recipien
             for cell in cells.iter().filter(|cell| cell.recipient == *id) {
                 let zones = match &cell.gets {
                     Ok(_) => gets.entry(cell.kind.clone()).or_default(),
-                    Err(why) => not.entry((why.to_string(), cell.kind.clone())).or_default(),
+                    Err(why) => {
+                        let only = cell.tear_line.as_ref().map(|text| format!("; only its tear line: {text}"));
+                        let why = format!("{why}{}", only.unwrap_or_default());
+                        not.entry((why, cell.kind.clone())).or_default()
+                    }
                 };
                 zones.push(cell.zone.to_string());
             }

@@ -11,6 +11,7 @@ use quaywatch_schemas::{
     Department, OrganisationId, Purpose, SensorId, ZoneId,
     marking::Tlp,
     policy::{Confirm, KindPattern, PersonRole, PublicKey, Treatment},
+    situation::Severity,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,6 +46,36 @@ pub(in crate::config) struct ScopedMarkingTable {
     pub(super) sensors: List<SensorId>,
     /// All sensors of these zones.
     pub(super) zones: List<ZoneId>,
+    /// Who owns it.
+    #[schemars(required)]
+    pub(super) owner: Option<Written<OrganisationId>>,
+    /// How far it may travel.
+    #[schemars(required)]
+    pub(super) tlp: Option<Written<Word<Tlp>>>,
+    /// Who may be given it: organisations, and groups as "group:NAME".
+    #[schemars(required)]
+    pub(super) releasable_to: List<OrganisationOrGroup>,
+    /// Why it may be used.
+    #[schemars(required)]
+    pub(super) purpose: Option<Written<Purpose>>,
+    /// When a recipient must delete it, in whole days. Default: 28 d.
+    pub(super) delete_after: Option<Written<Span>>,
+}
+
+/// A sentence approved beforehand: what whoever may have none of the evidence is told instead of nothing.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct TearLineTable {
+    /// For which kinds of situation, such as "gate.tailgating" or "gate.*". Default: all.
+    pub(super) kinds: List<KindPattern>,
+    /// Where; ["*"] is everywhere.
+    #[schemars(required)]
+    pub(super) zones: List<ZoneOrAll>,
+    /// What they are told. It must say nothing that only the evidence says.
+    #[schemars(required)]
+    pub(super) text: Option<Written<Text>>,
+    /// How bad they are told it is, whatever the evidence says. Default: Moderate.
+    pub(super) severity: Option<Written<Word<Severity>>>,
     /// Who owns it.
     #[schemars(required)]
     pub(super) owner: Option<Written<OrganisationId>>,
