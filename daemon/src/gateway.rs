@@ -114,6 +114,8 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         intake: intake.clone(),
         taps: taps.clone(),
         state: state.clone(),
+        picture: picture.clone(),
+        reference_key,
         board: board.clone(),
         learned,
         reload: reload_in,

@@ -15,9 +15,11 @@ mod matrix;
 mod product;
 pub mod signing;
 mod tear;
+mod why;
 mod words;
 
 pub use matrix::{Cell, who_gets_what};
+pub use why::{Why, why};
 pub use words::{mask, reference};
 
 use quaywatch_schemas::{

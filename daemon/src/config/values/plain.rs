@@ -10,7 +10,6 @@ use quaywatch_schemas::{
     marking::Tlp,
     policy::{Confirm, KindPattern, PersonRole, Treatment},
     site::{Clock, Direction, Role, Status, ZoneKind, patterns::FAMILY, rules::Mode},
-    situation::Severity,
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -225,7 +224,6 @@ vocabularies! {
     Clock, "clock", "a clock, \"free\" or \"synchronised\"";
     Status, "status", "a status such as \"actual\"";
     Mode, "mode", "a mode, \"observe\" or \"tell\"";
-    Severity, "severity", "a severity such as \"Moderate\"";
     Tlp, "TLP marking", "a TLP 2.0 marking such as \"AMBER\"";
     Treatment, "treatment", "a treatment such as \"show\"";
     FieldClass, "class of field", "a class of field such as \"operational\"";
