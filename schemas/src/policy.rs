@@ -6,6 +6,7 @@ use crate::{
     names::{Department, GroupId, OrganisationId, PersonId, Purpose, RecipientId, SensorId, ZoneId},
     sealed::FieldClass,
     situation::Severity,
+    time::WallTime,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -65,6 +66,14 @@ impl TearLine {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+impl Policy {
+    /// When the next agreement after a time begins or ends: what may be told changes then without a new file.
+    pub fn next_change(&self, after: WallTime) -> Option<WallTime> {
+        let agreements = self.groups.values().filter_map(|group| group.agreement.as_ref());
+        agreements.flat_map(|agreement| [agreement.from, agreement.until]).flatten().filter(|at| *at > after).min()
+    }
 }
 
 /// Somebody who may sign what one person alone may not do.
@@ -163,6 +172,34 @@ pub struct ScopedMarking {
 pub struct Group {
     /// Members.
     pub organisations: Vec<OrganisationId>,
+    /// What the group rests on; without one it holds for as long as the file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
+}
+
+impl Group {
+    /// Whether what is releasable to the group may be given to its members at a time.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.agreement.as_ref().is_none_or(|agreement| agreement.holds(at))
+    }
+}
+
+/// An agreement between organisations, such as a memorandum of understanding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// What it is called where it is filed.
+    pub reference: String,
+    /// From when it holds; always until then if `None`.
+    pub from: Option<WallTime>,
+    /// Until when; for ever if `None`.
+    pub until: Option<WallTime>,
+}
+
+impl Agreement {
+    /// Whether it is in force at a time: from its beginning, up to its end and not at it.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// An organisation or role that may be told.

@@ -23,7 +23,7 @@ pub use why::{Why, why};
 pub use words::{mask, reference};
 
 use quaywatch_schemas::{
-    CloudEvent, OrganisationId, Policy, Product, Purpose, RecipientId, SensorId, Site, Situation,
+    CloudEvent, OrganisationId, Policy, Product, Purpose, RecipientId, SensorId, Site, Situation, WallTime,
     marking::{Marking, Releasable, Tlp},
     policy::Recipient,
     product::product_type,
@@ -47,6 +47,8 @@ pub struct Context<'a> {
     pub reference_key: &'a [u8; 32],
     /// Whether it is told after the fact.
     pub late: bool,
+    /// When it is decided, on the clock people read: agreements begin and end.
+    pub now: WallTime,
 }
 
 /// What comes of a situation for one recipient.
@@ -105,6 +107,8 @@ pub enum Withheld {
     AboveClearance,
     /// Nothing is releasable to its organisation.
     NotReleasable,
+    /// It was releasable under an agreement that has not begun or is over.
+    NoAgreement,
     /// It has none of the purposes the information may be used for.
     OtherPurpose,
     /// What is releasable to it does not bear the conclusion.
@@ -122,6 +126,7 @@ impl std::fmt::Display for Withheld {
             Self::NoMarking => "no marking covers the sensors",
             Self::AboveClearance => "marked above its clearance",
             Self::NotReleasable => "not releasable to its organisation",
+            Self::NoAgreement => "the agreement it would be released under is not in force",
             Self::OtherPurpose => "none of its purposes",
             Self::TooLittleLeft => "what is releasable to it does not bear the conclusion",
             Self::NeverTold => "it was never told of the opening",
@@ -270,14 +275,12 @@ impl<'a> View<'a> {
 
 fn releasable<'a>(recipient: &Recipient, sensor: &SensorId, context: &Context<'a>) -> Result<&'a Marking, Withheld> {
     let marking = marking_of(context.policy, context.site, sensor).ok_or(Withheld::NoMarking)?;
-    permits(context.policy, marking, recipient).map(|()| marking)
+    permits(context, marking, recipient).map(|()| marking)
 }
 
 /// Whether a recipient may have what has this marking.
-fn permits(policy: &Policy, marking: &Marking, recipient: &Recipient) -> Result<(), Withheld> {
-    if !may_have(policy, &marking.releasable_to, &recipient.organisation) {
-        return Err(Withheld::NotReleasable);
-    }
+fn permits(context: &Context<'_>, marking: &Marking, recipient: &Recipient) -> Result<(), Withheld> {
+    may_have(context, &marking.releasable_to, &recipient.organisation)?;
     if marking.tlp > recipient.clearance {
         return Err(Withheld::AboveClearance);
     }
@@ -298,13 +301,27 @@ fn marking_of<'a>(policy: &'a Policy, site: &Site, sensor: &SensorId) -> Option<
     })
 }
 
-fn may_have(policy: &Policy, releasable_to: &[Releasable], organisation: &OrganisationId) -> bool {
-    releasable_to.iter().any(|to| match to {
-        Releasable::Organisation(named) => named == organisation,
-        Releasable::Group(group) => {
-            policy.groups.get(group).is_some_and(|group| group.organisations.contains(organisation))
+fn may_have(
+    context: &Context<'_>,
+    releasable_to: &[Releasable],
+    organisation: &OrganisationId,
+) -> Result<(), Withheld> {
+    let mut reason = Withheld::NotReleasable;
+    for to in releasable_to {
+        match to {
+            Releasable::Organisation(named) if named == organisation => return Ok(()),
+            Releasable::Organisation(_) => {}
+            Releasable::Group(group) => {
+                let group = context.policy.groups.get(group);
+                match group.filter(|group| group.organisations.contains(organisation)) {
+                    Some(group) if group.holds(context.now) => return Ok(()),
+                    Some(_) => reason = Withheld::NoAgreement,
+                    None => {}
+                }
+            }
         }
-    })
+    }
+    Err(reason)
 }
 
 /// What holds for two pieces together: the higher marking, only those who may have both, the earlier deletion.

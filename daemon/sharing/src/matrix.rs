@@ -1,7 +1,7 @@
 //! Who gets what: the table `quaywatch check` prints, from the same functions that decide.
 
 use crate::{Context, Withheld, releasable, tear};
-use quaywatch_schemas::{FieldClass, Policy, RecipientId, Site, ZoneId, policy::Treatment};
+use quaywatch_schemas::{FieldClass, Policy, RecipientId, Site, WallTime, ZoneId, policy::Treatment};
 
 /// What one recipient gets of one kind in one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub struct Cell {
     pub tear_line: Option<String>,
 }
 
-/// Every kind in every zone it can occur in, for every recipient.
-pub fn who_gets_what(policy: &Policy, site: &Site, kinds: &[(String, ZoneId)]) -> Vec<Cell> {
-    let context = Context { policy, site, told: None, others_told: &[], reference_key: &[0; 32], late: false };
+/// Every kind in every zone it can occur in, for every recipient, as it is decided at a time.
+pub fn who_gets_what(policy: &Policy, site: &Site, kinds: &[(String, ZoneId)], now: WallTime) -> Vec<Cell> {
+    let context = Context { policy, site, told: None, others_told: &[], reference_key: &[0; 32], late: false, now };
     let mut cells = Vec::new();
     for (kind, zone) in kinds {
         for (id, recipient) in &policy.recipients {

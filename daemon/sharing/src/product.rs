@@ -272,7 +272,7 @@ fn told(view: &View<'_>, context: &Context<'_>) -> Vec<String> {
                 .policy
                 .recipients
                 .get(*other)
-                .is_some_and(|other| crate::may_have(context.policy, &view.marking.releasable_to, &other.organisation))
+                .is_some_and(|other| crate::may_have(context, &view.marking.releasable_to, &other.organisation).is_ok())
         })
         .map(ToString::to_string)
         .collect()

@@ -24,7 +24,7 @@ pub(crate) fn line<'a>(
     context: &Context<'a>,
 ) -> Option<&'a TearLine> {
     let lines = context.policy.tear_lines.iter().filter(|line| line.fits(kind, zone));
-    lines.into_iter().find(|line| crate::permits(context.policy, &line.marking, recipient).is_ok())
+    lines.into_iter().find(|line| crate::permits(context, &line.marking, recipient).is_ok())
 }
 
 /// The product made of it, or that the recipient knows already.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quaywatch_schemas::{
     Calibration, DomainId, FieldClass, GatewayTime, GroupId, Position, Private, Purpose, SiteId, WallTime, ZoneId,
     observation::{Media, NoData},
-    policy::{Confirm, Group, KindPattern, ScopedMarking, TearLine, Treatment},
+    policy::{Agreement, Confirm, Group, KindPattern, ScopedMarking, TearLine, Treatment},
     site::{Rates, Role, Rules, Sensor, Status, Zone, ZoneKind, rules::Mode},
     situation::*,
     time::{ClockQuality, ClockState},
@@ -109,7 +109,7 @@ fn policy() -> Policy {
     Policy {
         default_marking: Some(marking()),
         markings: Vec::new(),
-        groups: [(GroupId::new("gate-2-watch").unwrap(), Group { organisations: members })].into(),
+        groups: [(GroupId::new("gate-2-watch").unwrap(), Group { organisations: members, agreement: None })].into(),
         recipients: [("port-police", police), ("gate-desk", desk)]
             .map(|(id, recipient)| (RecipientId::new(id).unwrap(), recipient))
             .into(),
@@ -211,7 +211,8 @@ fn tailgating(granted: &str, following: &str) -> Situation {
 fn decided(recipient: &str, situation: &Situation, policy: &Policy, told: Option<&Told>) -> Decision {
     let site = site();
     let others = [RecipientId::new("gate-desk").unwrap()];
-    let context = Context { policy, site: &site, told, others_told: &others, reference_key: &KEY, late: false };
+    let context =
+        Context { policy, site: &site, told, others_told: &others, reference_key: &KEY, late: false, now: FROM };
     decide(&RecipientId::new(recipient).unwrap(), situation, &context)
 }
 
@@ -435,8 +436,15 @@ fn a_sensor_the_site_does_not_know_has_no_default_marking() {
     let mut gone = site();
     gone.sensors.clear();
     let policy = policy();
-    let context =
-        Context { policy: &policy, site: &gone, told: None, others_told: &[], reference_key: &KEY, late: false };
+    let context = Context {
+        policy: &policy,
+        site: &gone,
+        told: None,
+        others_told: &[],
+        reference_key: &KEY,
+        late: false,
+        now: FROM,
+    };
     let decision = decide(&RecipientId::new("port-police").unwrap(), &situation, &context);
     assert_eq!(decision, Decision::Withhold(Withheld::NoMarking));
 }
@@ -592,4 +600,34 @@ fn the_owner_is_told_who_was_not_told_and_why() {
     assert_eq!(customs.recipient, "customs");
     assert_eq!(customs.why, "not releasable to its organisation; its tear line only");
     assert_eq!(told("port-police"), [], "it owns nothing of it");
+}
+
+#[test]
+fn an_agreement_is_asked_each_time_and_what_it_released_ends_with_it() {
+    let mut policy = policy();
+    let group = GroupId::new("gate-2-watch").unwrap();
+    policy.default_marking.as_mut().unwrap().releasable_to = vec![Releasable::Group(group.clone())];
+    let (from, until) = (WallTime(FROM.0), WallTime(FROM.0 + 10));
+    let agreement = Agreement { reference: "MoU 2026-14".into(), from: Some(from), until: Some(until) };
+    policy.groups.get_mut(&group).unwrap().agreement = Some(agreement);
+    let (site, desk) = (site(), RecipientId::new("gate-desk").unwrap());
+    let at = |now: i64| {
+        let context = Context {
+            policy: &policy,
+            site: &site,
+            told: None,
+            others_told: &[],
+            reference_key: &KEY,
+            late: false,
+            now: WallTime(now),
+        };
+        match decide(&desk, &tailgating("12-BRV-4", "7-KLB-09"), &context) {
+            Decision::Withhold(why) => Some(why),
+            _ => None,
+        }
+    };
+    assert_eq!([at(from.0 - 1), at(until.0)], [Some(Withheld::NoAgreement); 2]);
+    assert_eq!([at(from.0), at(until.0 - 1)], [None; 2]);
+    let changes = [from.0 - 1, from.0, until.0].map(|after| policy.next_change(WallTime(after)));
+    assert_eq!(changes, [Some(from), Some(until), None]);
 }

@@ -7,6 +7,7 @@ use crate::{
     admin::client::{self, AdminError},
     ledger::{Kept, State, StateError},
     pipeline::Picture,
+    upstreams::wall_now,
 };
 use clap::Args;
 use hyper::Method;
@@ -77,7 +78,7 @@ pub fn to_recipient(
         Some(Kept::Deleted(_)) => return Err(format!("what {reference} stood for was deleted")),
         Some(Kept::Readable { latest, .. }) => latest,
     };
-    let context = Context { policy, site, told: None, others_told: &[], reference_key, late: false };
+    let context = Context { policy, site, told: None, others_told: &[], reference_key, late: false, now: wall_now() };
     let why = quaywatch_sharing::why(&recipient, &situation, &context);
     // Who is told nothing does not learn here what it was, nor where.
     let what = why.told.map(|()| format!(" ({} in {})", situation.kind, situation.zone)).unwrap_or_default();

@@ -226,7 +226,7 @@ proptest! {
         let said = |situation: &Situation| {
             let (site, recipient) = (site(), RecipientId::new("gate-desk").unwrap());
             let context =
-                Context { policy: &policy, site: &site, told: None, others_told: &[], reference_key: &KEY, late: false };
+                Context { policy: &policy, site: &site, told: None, others_told: &[], reference_key: &KEY, late: false, now: FROM };
             why(&recipient, situation, &context).to_string()
         };
         let (as_it_is, otherwise) = (said(&canary(&[], "")), said(&canary(&rights.withheld(), &variant)));

@@ -10,7 +10,7 @@ use crate::config::{
     plan::{Address, Broker, Certificate, FeedWay, Read, TlsFiles, Way},
 };
 use quaywatch_fusion::PATTERN_STOPPED;
-use quaywatch_schemas::{FieldClass, ZoneId, site::rules::Mode};
+use quaywatch_schemas::{FieldClass, WallTime, ZoneId, site::rules::Mode};
 use quaywatch_sharing::{
     signing::{self, Signable},
     who_gets_what,
@@ -33,7 +33,8 @@ pub(super) fn told_kinds(site: &SiteFile) -> Vec<(String, ZoneId)> {
 }
 
 pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<RecipientReport> {
-    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site));
+    let now = WallTime(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
+    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site), now);
     sharing
         .policy
         .recipients

@@ -3,7 +3,7 @@
 use crate::config::{
     values::{
         Credential, FilePath, HttpUrl, Listen, MqttUrl, Span, Text,
-        sharing::{OrganisationOrGroup, ZoneOrAll},
+        sharing::{Day, OrganisationOrGroup, ZoneOrAll},
     },
     written::{Inner, Word, Written},
 };
@@ -99,6 +99,12 @@ pub(in crate::config) struct GroupTable {
     /// Members.
     #[schemars(required)]
     pub(super) organisations: List<OrganisationId>,
+    /// The agreement it rests on, as it is called where it is filed.
+    pub(super) agreement: Option<Written<Text>>,
+    /// Its first day, local; needs `agreement`.
+    pub(super) from: Option<Written<Day>>,
+    /// Its last day, local; needs `agreement`.
+    pub(super) until: Option<Written<Day>>,
 }
 
 /// An organisation or role that may be told.
