@@ -4,6 +4,7 @@
 //! stands, what changed while we were away becomes records, and only then do lines and upstreams start. At the end: lines stop
 //! first, then the ledger syncs what waits at its door, the pipeline decides it, and upstreams stop last.
 
+mod admission;
 mod operations;
 mod parts;
 
@@ -17,6 +18,7 @@ use crate::{
     pipeline::{self, Pipeline},
     telemetry, upstreams,
 };
+use admission::Admission;
 use arc_swap::ArcSwap;
 use parts::{Running, Shared};
 use quaywatch_drivers::{intake::Intake, tap::Taps};
@@ -81,6 +83,8 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
     })
     .map_err(cannot)?;
     let (picture, learned, dead_letters) = (pipeline.picture(), pipeline.learned(), pipeline.dead_letters());
+    let admission = Admission::new(&options.state, picture.clone(), board.clone());
+    let read = read.at_start(&admission, &options.files).map_err(GatewayError)?;
     let records = opened.take_records();
     let ledger = opened.start(from);
     let (pipeline_done, mut pipeline_ended) = oneshot::channel();
@@ -110,6 +114,8 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         intake: intake.clone(),
         taps: taps.clone(),
         state: state.clone(),
+        picture: picture.clone(),
+        reference_key,
         board: board.clone(),
         learned,
         reload: reload_in,
@@ -147,9 +153,10 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
     let outcome = match first {
         Err(why) => Err(why),
         Ok(_) => {
-            let mut wiring = read.wiring;
+            let mut wiring = read.wiring.clone();
             running.change_to(wiring.clone(), &shared).await;
             board.say("files", Condition::Well);
+            admission.took(&read.sharing).map_err(cannot)?;
             ready();
             let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
             loop {
@@ -164,7 +171,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
                         continue;
                     }
                 };
-                let said = reload(&options.files, &shared, (&mut running, &mut wiring), &sensors).await;
+                let said = reload(&options.files, &admission, &shared, (&mut running, &mut wiring), &sensors).await;
                 match answer {
                     Some(answer) => drop(answer.send(said)),
                     None => record_hangup(&intake, said).await,
@@ -206,6 +213,20 @@ impl Read {
         Ok(Self { site, sharing, wiring })
     }
 
+    /// With a sharing file that may take effect: this one, or the last one that was taken.
+    fn at_start(self, admission: &Admission, files: &Files) -> Result<Self, String> {
+        let sharing = admission.at_start(self.sharing, &self.site)?;
+        let wiring = config::wire(&self.site, &sharing, &files.credentials).map_err(|problems| problems.to_string())?;
+        Ok(Self { site: self.site, sharing, wiring })
+    }
+
+    /// If its sharing file may take effect.
+    fn admitted(self, admission: &Admission) -> Result<Self, String> {
+        let name = self.sharing.name().to_owned();
+        let sharing = admission.admit(self.sharing, &self.site).map_err(|why| format!("{name}: {why}"))?;
+        Ok(Self { sharing, ..self })
+    }
+
     fn controls(&self) -> [Record; 2] {
         [
             Record::Control(Control::SiteApplied { site: Box::new(self.site.site.clone()), digest: self.site.digest }),
@@ -224,13 +245,14 @@ impl Read {
 /// Reads the files again. Bad files leave everything as it is and are named in health until good ones are read.
 async fn reload(
     files: &Files,
+    admission: &Admission,
     shared: &Shared,
     (running, wiring): (&mut Running, &mut Wiring),
     sensors: &ArcSwap<BTreeSet<SensorId>>,
 ) -> Result<String, String> {
     let for_reading = files.clone();
     let read = blocking(move || Read::all(&for_reading)).await.map_err(|why| why.to_string()).and_then(|read| read);
-    let read = match read {
+    let read = match read.and_then(|read| read.admitted(admission)) {
         Ok(read) => read,
         Err(why) => {
             tracing::error!(why, "the files were not applied; the gateway goes on with the ones it has");
@@ -241,6 +263,7 @@ async fn reload(
     // First the record, then the lines: what a new line says must find its sensor in force.
     shared.intake.store(read.controls().into()).await.map_err(|why| why.to_string())?;
     sensors.store(Arc::new(read.sensors()));
+    admission.took(&read.sharing).map_err(|why| why.to_string())?;
     *wiring = read.wiring;
     let changes = running.change_to(wiring.clone(), shared).await;
     shared.board.say("files", Condition::Well);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// How a part is.
@@ -21,7 +21,13 @@ pub enum Condition {
 /// Where all parts say how they are. At most one entry per part; parts are named by the site and sharing files, so the
 /// board is as bounded as they are.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<BTreeMap<String, Condition>>>);
+pub struct Board(Arc<Mutex<Said>>);
+
+#[derive(Debug, Default)]
+struct Said {
+    parts: BTreeMap<String, Condition>,
+    sharing: String,
+}
 
 /// A picture of the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +36,9 @@ pub struct Health {
     pub status: String,
     /// The gateway's version.
     pub version: String,
+    /// Who signed the sharing file in force: `signed by ada and ben`, or `unsigned`. Empty before one is.
+    #[serde(default)]
+    pub sharing: String,
     /// Every part.
     pub parts: BTreeMap<String, Condition>,
 }
@@ -37,17 +46,25 @@ pub struct Health {
 impl Board {
     /// A part says how it is.
     pub fn say(&self, part: impl Into<String>, condition: Condition) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part.into(), condition);
+        self.said().parts.insert(part.into(), condition);
     }
 
     /// A part is no longer there.
     pub fn remove(&self, part: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
+        self.said().parts.remove(part);
+    }
+
+    /// Who signed the sharing file in force.
+    pub fn signed(&self, words: impl Into<String>) {
+        self.said().sharing = words.into();
     }
 
     /// All parts now.
     pub fn picture(&self) -> Health {
-        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (parts, sharing) = {
+            let said = self.said();
+            (said.parts.clone(), said.sharing.clone())
+        };
         let status = if parts.values().any(|part| matches!(part, Condition::Failed(_))) {
             "failed"
         } else if parts.values().any(|part| matches!(part, Condition::Degraded(_))) {
@@ -55,7 +72,11 @@ impl Board {
         } else {
             "well"
         };
-        Health { status: status.into(), version: env!("CARGO_PKG_VERSION").into(), parts }
+        Health { status: status.into(), version: env!("CARGO_PKG_VERSION").into(), sharing, parts }
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

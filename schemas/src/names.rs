@@ -95,6 +95,10 @@ names! {
     FeedId
     /// A pattern that a site engineer wrote.
     PatternId
+    /// Somebody who may sign.
+    PersonId
+    /// A part of an organisation, whose people work together.
+    Department
 }
 
 fn well_formed(text: &str) -> bool {

@@ -3,10 +3,16 @@
 
 use crate::{
     marking::{Marking, Tlp},
-    names::{GroupId, OrganisationId, Purpose, RecipientId, SensorId, ZoneId},
+    names::{Department, GroupId, OrganisationId, PersonId, Purpose, RecipientId, SensorId, ZoneId},
     sealed::FieldClass,
+    situation::Severity,
+    time::WallTime,
 };
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
 use serde::{Deserialize, Serialize};
 
 /// Who may know what.
@@ -20,6 +26,134 @@ pub struct Policy {
     pub groups: BTreeMap<GroupId, Group>,
     /// Recipients.
     pub recipients: BTreeMap<RecipientId, Recipient>,
+    /// Who may sign. A file without any is taken unsigned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub persons: BTreeMap<PersonId, Person>,
+    /// What may be told where nothing else may, in the order in which they are looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tear_lines: Vec<TearLine>,
+    /// Counts the versions of a signed file, so that an old one cannot be put back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub issue: u32,
+    /// Whose signatures it was taken with; empty if it was taken unsigned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed_by: Vec<PersonId>,
+}
+
+/// A sentence that its owner approved beforehand: what whoever may have none of the evidence is told instead of nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TearLine {
+    /// For which kinds of situation; all if empty.
+    pub kinds: Vec<KindPattern>,
+    /// Where; everywhere if `None`.
+    pub zones: Option<Vec<ZoneId>>,
+    /// How bad recipients are told it is, whatever the evidence says.
+    pub severity: Severity,
+    /// What they are told.
+    pub text: String,
+    /// Who may be told it.
+    pub marking: Marking,
+}
+
+impl TearLine {
+    /// Whether it is for a kind of situation in a zone.
+    pub fn fits(&self, kind: &str, zone: &ZoneId) -> bool {
+        let of_kind = self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind));
+        of_kind && self.zones.as_ref().is_none_or(|zones| zones.contains(zone))
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Policy {
+    /// When the next agreement after a time begins or ends: what may be told changes then without a new file.
+    pub fn next_change(&self, after: WallTime) -> Option<WallTime> {
+        let agreements = self.groups.values().filter_map(|group| group.agreement.as_ref());
+        agreements.flat_map(|agreement| [agreement.from, agreement.until]).flatten().filter(|at| *at > after).min()
+    }
+}
+
+/// Somebody who may sign what one person alone may not do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// Where they work: two departments do not watch over each other alone.
+    pub department: Department,
+    /// What they are there.
+    pub roles: BTreeSet<PersonRole>,
+    /// What their signatures are verified with.
+    pub key: PublicKey,
+}
+
+/// What a person is at the port facility.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum PersonRole {
+    /// Port facility security officer (ISPS Code A/17) or a deputy: answers for the plan, and for who may know what.
+    Pfso,
+    /// Data protection officer: answers for what is held on people.
+    DataProtectionOfficer,
+    /// Leads a shift.
+    ShiftSupervisor,
+    /// Works on cases, among them insiders.
+    Investigator,
+    /// Watches and answers; signs nothing alone.
+    Operator,
+}
+
+/// An Ed25519 public key (RFC 8032): 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicKey(pub [u8; 32]);
+
+/// Text that is no public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAPublicKey;
+
+impl core::fmt::Display for NotAPublicKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("a public key is 64 hexadecimal digits, as `quaywatch sign --new-key FILE` prints them")
+    }
+}
+
+impl core::error::Error for NotAPublicKey {}
+
+impl TryFrom<String> for PublicKey {
+    type Error = NotAPublicKey;
+    fn try_from(text: String) -> Result<Self, NotAPublicKey> {
+        Self::parse(&text)
+    }
+}
+
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> Self {
+        alloc::format!("{key}")
+    }
+}
+
+impl core::fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl PublicKey {
+    /// Reads 64 hexadecimal digits. Whether they are a point on the curve is found when a signature is verified.
+    pub fn parse(text: &str) -> Result<Self, NotAPublicKey> {
+        let mut key = [0; 32];
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(NotAPublicKey);
+        }
+        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+            let value = |digit: u8| (digit as char).to_digit(16).unwrap_or(0) as u8;
+            *byte = value(pair[0]) << 4 | value(pair[1]);
+        }
+        Ok(Self(key))
+    }
 }
 
 /// A marking and what it covers.
@@ -38,6 +172,34 @@ pub struct ScopedMarking {
 pub struct Group {
     /// Members.
     pub organisations: Vec<OrganisationId>,
+    /// What the group rests on; without one it holds for as long as the file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
+}
+
+impl Group {
+    /// Whether what is releasable to the group may be given to its members at a time.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.agreement.as_ref().is_none_or(|agreement| agreement.holds(at))
+    }
+}
+
+/// An agreement between organisations, such as a memorandum of understanding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// What it is called where it is filed.
+    pub reference: String,
+    /// From when it holds; always until then if `None`.
+    pub from: Option<WallTime>,
+    /// Until when; for ever if `None`.
+    pub until: Option<WallTime>,
+}
+
+impl Agreement {
+    /// Whether it is in force at a time: from its beginning, up to its end and not at it.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// An organisation or role that may be told.

@@ -6,5 +6,6 @@ mod nodes;
 mod operations;
 mod rates;
 mod reload;
+mod signing;
 mod site;
 mod views;

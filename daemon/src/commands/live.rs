@@ -32,6 +32,9 @@ impl Status {
         }
         let health: Health = serde_json::from_str(&text)?;
         println!("quaywatch {}: {}", health.version, health.status);
+        if !health.sharing.is_empty() {
+            println!("  sharing file {}", health.sharing);
+        }
         for (part, condition) in &health.parts {
             match condition {
                 Condition::Well => println!("  well      {part}"),

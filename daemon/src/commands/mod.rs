@@ -13,6 +13,7 @@ pub mod rates;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod sign;
 
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
@@ -50,6 +51,8 @@ enum Command {
     Replay(replay::Replay),
     /// Show what sensors and scores have turned out to be worth and what is proposed, or adopt it
     Rates(rates::Rates),
+    /// Sign a sharing file, or make the key to sign with
+    Sign(sign::Sign),
     /// Sensor nodes: enrol, list, show, rotate and revoke keys, update, configure, identify
     Node(node::Node),
 }
@@ -100,6 +103,7 @@ impl Cli {
             Command::Explain(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Rates(command) => command.run(),
+            Command::Sign(command) => command.run(),
             Command::Node(command) => command.run(),
         };
         match done {

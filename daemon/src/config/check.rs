@@ -26,6 +26,8 @@ pub struct Report {
     pub lines: Vec<LineReport>,
     /// Places, what covers them, and what is looked for there.
     pub zones: Vec<ZoneReport>,
+    /// Whose signatures the sharing file has, in words; empty without one.
+    pub signed: String,
     /// Who is told what; empty without a sharing file.
     pub recipients: Vec<RecipientReport>,
     /// What is likely to disappoint.
@@ -193,6 +195,7 @@ pub struct CredentialReport {
 pub fn report(site: &SiteFile, sharing: Option<&SharingFile>) -> Report {
     let zones = coverage::zones(site);
     let recipients = sharing.map(|sharing| telling::recipients(site, sharing)).unwrap_or_default();
+    let signed = sharing.map(telling::signed).unwrap_or_default();
     let cautions = cautions::all(site, sharing, &zones, &recipients);
     Report {
         site: format!("{} {}", site.site.locode, site.site.id),
@@ -200,6 +203,7 @@ pub fn report(site: &SiteFile, sharing: Option<&SharingFile>) -> Report {
         status: word(&site.site.status),
         lines: coverage::lines(site),
         zones,
+        signed,
         recipients,
         cautions,
         credentials: telling::credentials(site, sharing),

@@ -27,7 +27,13 @@ pub use wiring::{Answers, NodePlace, Wiring};
 use findings::Source;
 use plan::{SharingPlan, SitePlan};
 use quaywatch_schemas::{PatternId, Policy, Site, site::Pattern};
-use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+use quaywatch_sharing::signing::Signature;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// A site file that is in order.
 #[derive(Debug, Clone)]
@@ -50,6 +56,8 @@ pub struct SharingFile {
     pub policy: Policy,
     /// BLAKE3 of the file.
     pub digest: [u8; 32],
+    /// What stands beside it, not yet verified.
+    pub signatures: Vec<Signature>,
     plan: SharingPlan,
 }
 
@@ -73,9 +81,43 @@ pub fn read_patterns(name: &str, text: &str, site: &Site) -> Result<BTreeMap<Pat
     site::read_patterns(&Source::new(name, text.into()), site)
 }
 
-/// Reads a sharing file against a site. Needs no credential and connects to nothing.
+/// Reads a sharing file against a site, and the signatures beside it. Needs no credential and connects to nothing.
 pub fn load_sharing(path: &Path, site: &SiteFile) -> Result<SharingFile, Problems> {
-    sharing::parse(Source::read(path)?, site)
+    let signatures = read_signatures(&signatures_of(path))?;
+    sharing::parse(Source::read(path)?, site, signatures)
+}
+
+/// Where the signatures on a file stand: `sharing.toml.sig` beside `sharing.toml`.
+pub fn signatures_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+/// Reads a file of signatures; none if it is not there.
+pub fn read_signatures(path: &Path) -> Result<Vec<Signature>, Problems> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let source = Source::read(path)?;
+    Signature::read_all(source.text()).map_err(|why| Problems(vec![format!("{}: {why}\n", source.name())]))
+}
+
+impl SharingFile {
+    /// Where it was read from.
+    pub fn name(&self) -> &str {
+        self.plan.source.name()
+    }
+
+    /// Whether it was read from there.
+    pub fn is_at(&self, path: &Path) -> bool {
+        Path::new(self.name()) == path
+    }
+
+    /// The file as it was read: what a signature covers.
+    pub fn text(&self) -> &str {
+        self.plan.source.text()
+    }
 }
 
 /// Resolves addresses and secrets into what drivers and upstreams are started with: reads certificates and, from the folder

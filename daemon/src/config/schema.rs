@@ -1,7 +1,10 @@
 //! JSON Schemas of the two files, for editors: the same tables that are read.
 
 use super::{
-    sharing::{AnswersTable, GroupTable, MarkingTable, RecipientTable, ScopedMarkingTable},
+    sharing::{
+        AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+        TearLineTable,
+    },
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
         StoreTable, ZoneTable,
@@ -39,10 +42,16 @@ struct SiteDocument {
 #[schemars(title = "Quaywatch sharing file", deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 struct SharingDocument {
+    file: Option<FileTable>,
+    /// Who may sign; with any here, every change of this file needs the signatures of two of them beside it (FILE.sig).
+    persons: Option<BTreeMap<String, PersonTable>>,
     /// The marking of every sensor that no other marking names; without it nobody is told of those.
     marking: Option<MarkingTable>,
     /// Markings of named sensors or zones.
     markings: Option<BTreeMap<String, ScopedMarkingTable>>,
+    /// Sentences approved beforehand, by name; the first that fits is told.
+    #[serde(rename = "tear-lines")]
+    tear_lines: Option<BTreeMap<String, TearLineTable>>,
     /// Sharing groups, by name.
     groups: Option<BTreeMap<String, GroupTable>>,
     /// Who is told, by name.

@@ -35,6 +35,7 @@ pub(crate) fn heartbeat(frame: Frame<'_>, picture: &Picture, recipient: &Recipie
             seclevel: picture.security_level,
             version: env!("CARGO_PKG_VERSION").into(),
             policy: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            policy_unsigned: picture.policy.as_ref().is_some_and(|policy| policy.signed_by.is_empty()),
             never: accounts.never.clone(),
         },
     )

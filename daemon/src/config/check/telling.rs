@@ -3,15 +3,18 @@
 use super::{
     CredentialReport, NotTold, RecipientReport, Told,
     coverage::{patterns, running, works},
-    word,
+    listed, word,
 };
 use crate::config::{
     SharingFile, SiteFile,
     plan::{Address, Broker, Certificate, FeedWay, Read, TlsFiles, Way},
 };
 use quaywatch_fusion::PATTERN_STOPPED;
-use quaywatch_schemas::{FieldClass, ZoneId, site::rules::Mode};
-use quaywatch_sharing::who_gets_what;
+use quaywatch_schemas::{FieldClass, WallTime, ZoneId, site::rules::Mode};
+use quaywatch_sharing::{
+    signing::{self, Signable},
+    who_gets_what,
+};
 use std::collections::BTreeMap;
 
 /// Every kind of situation that is told, in every zone where its rule can say something.
@@ -30,7 +33,8 @@ pub(super) fn told_kinds(site: &SiteFile) -> Vec<(String, ZoneId)> {
 }
 
 pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<RecipientReport> {
-    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site));
+    let now = WallTime(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
+    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site), now);
     sharing
         .policy
         .recipients
@@ -41,7 +45,11 @@ pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<Recipien
             for cell in cells.iter().filter(|cell| cell.recipient == *id) {
                 let zones = match &cell.gets {
                     Ok(_) => gets.entry(cell.kind.clone()).or_default(),
-                    Err(why) => not.entry((why.to_string(), cell.kind.clone())).or_default(),
+                    Err(why) => {
+                        let only = cell.tear_line.as_ref().map(|text| format!("; only its tear line: {text}"));
+                        let why = format!("{why}{}", only.unwrap_or_default());
+                        not.entry((why, cell.kind.clone())).or_default()
+                    }
                 };
                 zones.push(cell.zone.to_string());
             }
@@ -59,6 +67,25 @@ pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<Recipien
             }
         })
         .collect()
+}
+
+/// Whether the file is signed, as far as it can be said away from the gateway: by those whom the file itself names.
+pub(super) fn signed(sharing: &SharingFile) -> String {
+    let policy = &sharing.policy;
+    if policy.persons.is_empty() {
+        return "unsigned: anybody who can write this file decides who is told; with [persons] two of them do".into();
+    }
+    let (counted, others) =
+        signing::signers(&policy.persons, Signable::SharingFile, sharing.text().as_bytes(), &sharing.signatures);
+    let counted: Vec<String> = counted.iter().map(ToString::to_string).collect();
+    let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join("; ")) };
+    match counted.len() {
+        0 => format!("names persons, and none of them has signed it{others}"),
+        1 => format!("signed by {} alone{others}; it needs two", counted[0]),
+        _ => {
+            format!("signed by {}{others}; a gateway asks those whom the file in force names", listed(&counted, "and"))
+        }
+    }
 }
 
 /// Kinds that hold in the same zones for the same reason, together.

@@ -59,7 +59,7 @@ upstream = { mqtt = "mqtts://c2", topic = "qw/{site}/{recipient}", user = "gate"
 fn said(site: &str, sharing: &str) -> Report {
     let now = "2026-03-14T02:12:04Z".parse().unwrap();
     let site = site::parse(Source::new("site.toml", site.into()), now).unwrap_or_else(|problems| panic!("{problems}"));
-    let sharing = sharing::parse(Source::new("sharing.toml", sharing.into()), &site);
+    let sharing = sharing::parse(Source::new("sharing.toml", sharing.into()), &site, Vec::new());
     report(&site, Some(&sharing.unwrap_or_else(|problems| panic!("{problems}"))))
 }
 
@@ -389,7 +389,7 @@ fn a_pattern_is_listed_like_a_rule_with_who_is_told_of_it() {
     let now = "2026-03-14T02:12:04Z".parse().unwrap();
     let site = site::parse(Source::new("site.toml", site), now).unwrap();
     let unknown = SHARING.replace("zones = [\"*\"]", "zones = [\"*\"]\nkinds = [\"site.folower\"]");
-    let problems = sharing::parse(Source::new("sharing.toml", unknown), &site).err().unwrap();
+    let problems = sharing::parse(Source::new("sharing.toml", unknown), &site, Vec::new()).err().unwrap();
     assert!(problems.0[0].contains("no pattern of the site file says \"site.folower\""), "{problems}");
     assert!(problems.0[0].contains("did you mean `site.follower`?"), "{problems}");
 }

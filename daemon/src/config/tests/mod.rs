@@ -44,5 +44,5 @@ fn site(text: &str) -> Result<SiteFile, Problems> {
 }
 
 fn sharing(text: &str, site: &SiteFile) -> Result<SharingFile, Problems> {
-    sharing::parse(Source::new("sharing.toml", text.into()), site)
+    sharing::parse(Source::new("sharing.toml", text.into()), site, Vec::new())
 }

@@ -6,9 +6,9 @@ use crate::config::{
     written::{Fault, Value, Vocabulary, not},
 };
 use quaywatch_schemas::{
-    DomainId, FieldClass, GroupId, LineId, OrganisationId, PatternId, Purpose, SensorId, SiteId, ZoneId,
+    Department, DomainId, FieldClass, GroupId, LineId, OrganisationId, PatternId, Purpose, SensorId, SiteId, ZoneId,
     marking::Tlp,
-    policy::{Confirm, KindPattern, Treatment},
+    policy::{Confirm, KindPattern, PersonRole, Treatment},
     site::{Clock, Direction, Role, Status, ZoneKind, patterns::FAMILY, rules::Mode},
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -181,7 +181,7 @@ macro_rules! names {
     )*};
 }
 
-names!(SensorId ZoneId LineId OrganisationId GroupId DomainId SiteId Purpose);
+names!(SensorId ZoneId LineId OrganisationId GroupId DomainId SiteId Purpose Department);
 
 impl Value for KindPattern {
     const EXPECTED: &'static str = "a kind of situation such as \"gate.tailgating\" or \"gate.*\"";
@@ -227,6 +227,7 @@ vocabularies! {
     Tlp, "TLP marking", "a TLP 2.0 marking such as \"AMBER\"";
     Treatment, "treatment", "a treatment such as \"show\"";
     FieldClass, "class of field", "a class of field such as \"operational\"";
+    PersonRole, "role", "a role such as \"pfso\"";
     Confirm, "confirmation", "a confirmation, \"transport\" or \"receipt\"";
 }
 
