@@ -57,6 +57,8 @@ pub enum Control {
         #[serde(with = "self_describing")]
         act: Box<NodeAct>,
     },
+    /// The gateway was asked to stop and does; one that starts without this before it was cut off.
+    Stopped,
 }
 
 /// What was done to a node. Keys are never part of it.

@@ -33,6 +33,9 @@ pub struct Policy {
     /// Whose signatures it was taken with; empty if it was taken unsigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<PersonId>,
+    /// Where the audit journal is exported to, without secrets; nowhere if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

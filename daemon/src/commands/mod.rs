@@ -3,6 +3,7 @@
 //! Commands that touch a live gateway go through its admin socket ([`crate::admin`]); with the gateway down, those that
 //! only read open the store themselves.
 
+pub mod audit;
 pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -53,6 +54,8 @@ enum Command {
     Rates(rates::Rates),
     /// Sign a sharing file, or make the key to sign with
     Sign(sign::Sign),
+    /// Who did what to this gateway: list it, verify that nothing was deleted, changed or back-dated
+    Audit(audit::Audit),
     /// Sensor nodes: enrol, list, show, rotate and revoke keys, update, configure, identify
     Node(node::Node),
 }
@@ -103,6 +106,7 @@ impl Cli {
             Command::Explain(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Rates(command) => command.run(),
+            Command::Audit(command) => command.run(),
             Command::Sign(command) => command.run(),
             Command::Node(command) => command.run(),
         };

@@ -1,7 +1,7 @@
 //! JSON Schemas of the two files, for editors: the same tables that are read.
 
 use super::{
-    sharing::{AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable},
+    sharing::{AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable},
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
         StoreTable, ZoneTable,
@@ -51,6 +51,7 @@ struct SharingDocument {
     /// Who is told, by name.
     recipients: BTreeMap<String, RecipientTable>,
     answers: Option<AnswersTable>,
+    audit: Option<AuditTable>,
 }
 
 /// The JSON Schema of the site file.

@@ -6,7 +6,7 @@ mod recipients;
 mod tables;
 
 pub(super) use tables::{
-    AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+    AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
 };
 
 use super::{
@@ -41,6 +41,7 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
     let groups: Named<GroupId, GroupTable> = root.named("groups", &mut findings);
     let recipients: Named<RecipientId, RecipientTable> = root.named("recipients", &mut findings);
     let answers = root.table::<AnswersTable>("answers", &mut findings);
+    let audit = root.table::<AuditTable>("audit", &mut findings);
     root.finish(&mut findings);
 
     let mut said = Said::default();
@@ -54,10 +55,20 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
         findings.add(0..0, "there is no recipient", "add whom to tell: [recipients.NAME]");
     }
     let (recipients, upstreams) = recipients::read(recipients, site, answers.is_some(), &mut said, &mut findings);
+    let audit = audit.and_then(|table| recipients::audit(table, site, &upstreams, &mut findings));
     said.check(&groups, &mut findings);
     let digest = source.digest();
-    let plan = SharingPlan { source: source.clone(), upstreams, answers };
-    let policy = Policy { default_marking, markings, groups, recipients, persons, issue, signed_by: Vec::new() };
+    let policy = Policy {
+        default_marking,
+        markings,
+        groups,
+        recipients,
+        persons,
+        issue,
+        signed_by: Vec::new(),
+        audit: audit.as_ref().map(|audit| recipients::described(&audit.address)),
+    };
+    let plan = SharingPlan { source: source.clone(), upstreams, answers, audit };
     findings.finish(&source, SharingFile { policy, digest, signatures, plan })
 }
 

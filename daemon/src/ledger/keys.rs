@@ -50,6 +50,8 @@ struct Secret {
     node: [u8; 32],
     /// Sealing keys by id; the last one seals.
     sealing: Vec<(KeyId, [u8; 32])>,
+    /// Signs the audit journal's checkpoints; a store of an earlier version gets it when it is opened.
+    audit: Option<[u8; 32]>,
 }
 
 impl Drop for Secret {
@@ -59,6 +61,7 @@ impl Drop for Secret {
         self.handle.zeroize();
         self.node.zeroize();
         self.sealing.iter_mut().for_each(|(_, key)| key.zeroize());
+        self.audit.zeroize();
     }
 }
 
@@ -66,7 +69,12 @@ impl Keys {
     /// Reads the key file, or makes one for a new store.
     pub(super) fn open(folder: &Path) -> Result<Self, KeysError> {
         if folder.join("keys").exists() {
-            return Self::read(folder);
+            let mut keys = Self::read(folder)?;
+            if keys.secret.audit.is_none() {
+                keys.secret.audit = Some(random()?);
+                keys.write(folder)?;
+            }
+            return Ok(keys);
         }
         let keys = Self {
             secret: Secret {
@@ -75,6 +83,7 @@ impl Keys {
                 handle: random()?,
                 node: random()?,
                 sealing: vec![(KeyId(1), random()?)],
+                audit: Some(random()?),
             },
         };
         keys.write(folder)?;
@@ -90,6 +99,8 @@ impl Keys {
             .zip(wrapping_key(folder)?)
             .and_then(|(sealed, wrapping)| sealed.open(&wrapping).ok())
             .and_then(|mut clear| {
+                // The form before ended without the last field: a zero is `None`.
+                clear.push(0);
                 let secret = postcard::from_bytes(&clear).ok();
                 clear.zeroize();
                 secret
@@ -108,6 +119,11 @@ impl Keys {
     /// Seals the file of the nodes' keys.
     pub(super) fn node(&self) -> [u8; 32] {
         self.secret.node
+    }
+
+    /// Signs the audit journal's checkpoints; `None` before a gateway of this version has opened the store.
+    pub(super) fn audit(&self) -> Option<[u8; 32]> {
+        self.secret.audit
     }
 
     /// Seals bytes with the newest key.

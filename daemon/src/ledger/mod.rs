@@ -8,6 +8,8 @@
 //!   (`outbox.rs`);
 //! * the **state** (`state.redb`): what can be derived from the log, with the position up to which it was (`state.rs`).
 //!
+//! Beside them lies the audit journal (`audit/`, see [`crate::audit`]), which the pipeline makes from the log.
+//!
 //! After a crash the state is opened and the log replayed from its position. A torn tail is cut and counted; damage in the
 //! middle is stepped over, counted and said in a record, never a reason not to start.
 //!
@@ -21,7 +23,7 @@ mod clock;
 mod keys;
 mod log;
 mod outbox;
-mod segment;
+pub(crate) mod segment;
 mod state;
 mod writer;
 
@@ -32,10 +34,11 @@ pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, Outb
 pub use state::{Changes, Checkpoint, Kept, Places, State, StateError};
 pub use writer::{Next, WriterControl};
 
+use crate::audit::{Journal, JournalError};
 use keys::Keys;
 use log::Log;
 use quaywatch_drivers::intake::Intake;
-use quaywatch_schemas::{Control, GatewayTime, Position, Record};
+use quaywatch_schemas::{Control, GatewayTime, Position, Record, policy::PublicKey};
 use std::{
     fs::{self, File},
     io,
@@ -82,6 +85,8 @@ pub struct Opened {
     pub outbox: Outbox,
     /// What is derived.
     pub state: State,
+    /// Who did what.
+    pub journal: Option<Journal>,
     /// Steers the writer.
     pub control: WriterControl,
     /// What opening found.
@@ -139,6 +144,9 @@ pub enum OpenError {
     /// The state.
     #[error("{0}")]
     State(#[from] StateError),
+    /// The audit journal.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
 }
 
 /// Opens or creates the store in `folder`. Nothing is written to the log before [`Opened::start`].
@@ -156,6 +164,10 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let found = log.found();
     // What has been applied was in the log: a log that ends before it has lost its end, and its positions are used up.
     let applied = state.checkpoint()?.map_or(Position(0), |checkpoint| checkpoint.position);
+    // So was what has been entered.
+    let secret = keys.audit().ok_or_else(|| KeysError::DoesNotOpen(folder.join("keys")))?;
+    let journal = Journal::open(&folder.join("audit"), secret)?;
+    let applied = applied.max(journal.head().position);
     let lost_records = applied.0.saturating_sub(found.last.0);
     if lost_records > 0 {
         tracing::error!(lost_records, "the log ends before what was already applied; its end is lost");
@@ -191,6 +203,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
         records,
         outbox,
         state,
+        journal: Some(journal),
         control,
         recovered,
         situation_key,
@@ -258,6 +271,11 @@ pub fn read_state(folder: &Path) -> Result<State, OpenError> {
 pub fn read_log(folder: &Path) -> Result<LogReader, OpenError> {
     let keys = Arc::new(Keys::read(folder)?);
     Ok(LogReader::open(&folder.join("log"), keys)?)
+}
+
+/// What a store's audit checkpoints are verified with; `None` before a gateway of this version has opened it.
+pub fn audit_key(folder: &Path) -> Result<Option<PublicKey>, OpenError> {
+    Ok(Keys::read(folder)?.audit().map(|secret| quaywatch_sharing::signing::public_key(&secret)))
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {

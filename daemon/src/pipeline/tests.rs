@@ -40,6 +40,7 @@ impl Gateway {
         let (pipeline, from) = Pipeline::resume(Parts {
             outbox: outbox.clone(),
             state: opened.state.clone(),
+            journal: opened.journal.take().unwrap(),
             writer: opened.control.clone(),
             situation_key: opened.situation_key,
             reference_key: opened.reference_key,

@@ -175,6 +175,15 @@ pub(in crate::config) struct FileTable {
     pub(super) issue: Option<Written<u32>>,
 }
 
+/// Who outside gets the audit journal: somebody whom nobody at this site can make forget.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct AuditTable {
+    /// The way to them. MQTT: entries go to `journal` below the topic; {recipient} is "audit".
+    #[schemars(required)]
+    pub(super) upstream: Option<Written<UpstreamTable>>,
+}
+
 /// Where recipients may post answers, receipts and requests.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
