@@ -43,6 +43,7 @@ pub struct JournalError {
 pub struct Journal {
     folder: PathBuf,
     secret: Zeroizing<[u8; 32]>,
+    segment_bytes: u64,
     active: Active,
     /// First frames of the older segments, oldest first.
     closed: VecDeque<u64>,
@@ -71,10 +72,14 @@ struct Last {
 impl Journal {
     /// Opens or makes the journal in a folder.
     pub fn open(folder: &Path, secret: [u8; 32]) -> Result<Self, JournalError> {
-        Self::opened(folder, secret).map_err(|source| JournalError { folder: folder.to_owned(), source })
+        Self::with(folder, secret, SEGMENT_BYTES)
     }
 
-    fn opened(folder: &Path, secret: [u8; 32]) -> io::Result<Self> {
+    pub(super) fn with(folder: &Path, secret: [u8; 32], segment_bytes: u64) -> Result<Self, JournalError> {
+        Self::opened(folder, secret, segment_bytes).map_err(|source| JournalError { folder: folder.to_owned(), source })
+    }
+
+    fn opened(folder: &Path, secret: [u8; 32], segment_bytes: u64) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut segments = segment::list(folder)?;
         let (mut frame, mut found, mut findings) = (0, Found::default(), Vec::new());
@@ -93,7 +98,7 @@ impl Journal {
             let last = scan.frames.last().map(|frame| frame.sequence);
             frame = frame.max(last.unwrap_or(if damaged > 0 { first } else { first - 1 }));
             if is_newest {
-                active = Some(Active::resume(folder, first, SEGMENT_BYTES, &scan)?);
+                active = Some(Active::resume(folder, first, segment_bytes, &scan)?);
             }
             if found.look_back(&scan.frames) {
                 break;
@@ -101,12 +106,13 @@ impl Journal {
         }
         let active = match active {
             Some(active) => active,
-            None => Active::create(folder, 1, SEGMENT_BYTES)?,
+            None => Active::create(folder, 1, segment_bytes)?,
         };
         let (written, through) = (watch::Sender::new(frame), watch::Sender::new(found.head.position));
         Ok(Self {
             folder: folder.to_owned(),
             secret: Zeroizing::new(secret),
+            segment_bytes,
             active,
             closed,
             frame,
@@ -271,7 +277,7 @@ impl Journal {
         let Some(first) = self.forming.first() else { return Ok(()) };
         let mut outlived = None;
         if !self.active.has_room(&self.forming) {
-            let next = Active::create(&self.folder, first, SEGMENT_BYTES)?;
+            let next = Active::create(&self.folder, first, self.segment_bytes)?;
             let full = std::mem::replace(&mut self.active, next);
             self.closed.push_back(full.first);
             // The last word of a run is that it was stopped; the next segment may let go as well.
