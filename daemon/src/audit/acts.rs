@@ -129,7 +129,8 @@ fn answered(received: &ReceivedAnswer) -> Act {
 fn operator(by: &str, act: &OperatorAct) -> Act {
     match act {
         OperatorAct::Tapped { sensor } => {
-            Act::new("sensor.tapped", by, format!("Sensor {sensor} was watched, raw and decoded.")).with("sensor", sensor)
+            Act::new("sensor.tapped", by, format!("Sensor {sensor} was watched, raw and decoded."))
+                .with("sensor", sensor)
         }
         OperatorAct::Reloaded { outcome } => {
             Act::new("files.reloaded", by, "The files were asked to be read again.").with("outcome", outcome)
@@ -164,11 +165,9 @@ fn node_act(by: &str, node: u16, act: &NodeAct) -> Act {
             "came to the end of an update",
             vec![("version", version.to_string()), ("outcome", outcome.clone())],
         ),
-        NodeAct::Configured { digest, outcome } => (
-            "node.configured",
-            "was sent settings",
-            vec![("digest", digest.clone()), ("outcome", outcome.clone())],
-        ),
+        NodeAct::Configured { digest, outcome } => {
+            ("node.configured", "was sent settings", vec![("digest", digest.clone()), ("outcome", outcome.clone())])
+        }
         NodeAct::Identified => ("node.identified", "was asked to show itself", vec![]),
         NodeAct::Quarantined { why } => {
             ("node.quarantined", "counts no more until a person has looked", vec![("why", why.clone())])

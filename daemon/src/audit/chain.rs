@@ -31,12 +31,14 @@ impl Default for Head {
     }
 }
 
-pub(super) fn enter(entry: Entry) -> Entered {
+/// An entry with its hash.
+pub(crate) fn enter(entry: Entry) -> Entered {
     let hash = hash_of(&serde_json::to_value(&entry).unwrap_or(Value::Null));
     Entered { entry, hash }
 }
 
-pub(super) fn sign(checkpoint: Checkpoint, secret: &[u8; 32]) -> SignedCheckpoint {
+/// A checkpoint with the signature of a secret key.
+pub(crate) fn sign(checkpoint: Checkpoint, secret: &[u8; 32]) -> SignedCheckpoint {
     let text = canonical(&serde_json::to_value(&checkpoint).unwrap_or(Value::Null));
     let signature = signing::sign(Signable::AuditCheckpoint, text.as_bytes(), secret);
     SignedCheckpoint { checkpoint, key: signing::public_key(secret), signature }

@@ -146,21 +146,28 @@ fn read_cursor(text: &str) -> Option<Cursor> {
 }
 
 fn message(at: Cursor, line: &str, source: &str, key: &str) -> Message {
+    let event = event(at.frame, line, source, key);
+    let body = serde_json::to_vec(&event).expect("an audit message has no map with keys other than text");
+    Message { id: event.id, body }
+}
+
+/// A line of the journal as it is sent.
+pub(crate) fn event(frame: u64, line: &str, source: &str, key: &str) -> CloudEvent<Value> {
     let data: Value = serde_json::from_str(line).unwrap_or_else(|_| Value::from(line));
     // Numbers begin anew with a new key only.
     let epoch = &key[..16];
     let (kind, id, said) = match data["entry"]["number"].as_u64() {
         Some(number) => (ENTRY_TYPE, format!("{epoch}.entry.{number}"), &data["entry"]),
         // The same number may be signed twice; the frame is its own.
-        None => (CHECKPOINT_TYPE, format!("{epoch}.checkpoint.{}", at.frame), &data["checkpoint"]),
+        None => (CHECKPOINT_TYPE, format!("{epoch}.checkpoint.{frame}"), &data["checkpoint"]),
     };
     let time = said["time"].as_str().unwrap_or("1970-01-01T00:00:00Z").to_owned();
     let subject = said["act"].as_str().map(str::to_owned);
-    let event = CloudEvent {
+    CloudEvent {
         specversion: "1.0".into(),
         kind: kind.into(),
         source: source.into(),
-        id: id.clone(),
+        id,
         sequence: None,
         epoch: epoch.into(),
         time,
@@ -171,8 +178,7 @@ fn message(at: Cursor, line: &str, source: &str, key: &str) -> Message {
         tlp: None,
         seclevel: None,
         data,
-    };
-    Message { id, body: serde_json::to_vec(&event).expect("an audit message has no map with keys other than text") }
+    }
 }
 
 enum Ended {
@@ -204,14 +210,14 @@ async fn over_mqtt(endpoint: &Endpoint, topic: &str, mut queue: Queue, board: &B
     }
 }
 
-async fn connection(endpoint: &Endpoint, topic: &str, queue: &mut Queue, board: &Board, stop: &CancellationToken) -> Ended {
-    let how = Use {
-        suffix: "-out",
-        session_expiry: None,
-        manual_acks: false,
-        in_flight: 1,
-        largest: LARGEST_INCOMING,
-    };
+async fn connection(
+    endpoint: &Endpoint,
+    topic: &str,
+    queue: &mut Queue,
+    board: &Board,
+    stop: &CancellationToken,
+) -> Ended {
+    let how = Use { suffix: "-out", session_expiry: None, manual_acks: false, in_flight: 1, largest: LARGEST_INCOMING };
     let (client, polled) = match link::client(endpoint, &how) {
         Ok(made) => made,
         Err(why) => return Ended::Unusable(why.to_string()),
@@ -238,7 +244,8 @@ async fn connection(endpoint: &Endpoint, topic: &str, queue: &mut Queue, board: 
         {
             queue.write();
             if client.try_disconnect().is_ok() && up.is_some() {
-                let _ = tokio::time::timeout(STOP_WITHIN, async { while let Some(Ok(_)) = events.next().await {} }).await;
+                let _ =
+                    tokio::time::timeout(STOP_WITHIN, async { while let Some(Ok(_)) = events.next().await {} }).await;
             }
             return Ended::Stopped;
         }

@@ -29,6 +29,7 @@ mod verify;
 
 pub use acts::{Act, Before};
 pub use chain::Head;
+pub(crate) use chain::{enter, sign};
 pub use journal::{Journal, JournalError, Line, Reader, Whole, read_all};
 pub use verify::{Export, LogWitness, Report, verify, verify_export};
 

@@ -198,7 +198,9 @@ impl Walk<'_> {
             Some(last) if number == last.number + 1 => {
                 if entry.previous != self.last_hash {
                     let before = last.number;
-                    self.wrong(format!("{here} does not follow from entry {before}: one of them was changed or replaced"));
+                    self.wrong(format!(
+                        "{here} does not follow from entry {before}: one of them was changed or replaced"
+                    ));
                 }
             }
             Some(last) if number > last.number + 1 => {
@@ -245,7 +247,9 @@ impl Walk<'_> {
         };
         let signed = self.signed_at.filter(|(_, at)| wall < *at && !self.set_since_signed && entry.act != "clock.set");
         if let Some((number, _)) = signed {
-            self.wrong(format!("{here} is back-dated: it lies before the checkpoint of entry {number}, and no clock was set"));
+            self.wrong(format!(
+                "{here} is back-dated: it lies before the checkpoint of entry {number}, and no clock was set"
+            ));
         }
         let Some(last) = &self.last else { return };
         if entry.position < last.position {
@@ -255,13 +259,16 @@ impl Walk<'_> {
         let Some((last_wall, last_gateway)) = times(last) else { return };
         let (before, explained) = (last.number, last.act == "clock.set" && last.position == entry.position);
         if gateway < last_gateway {
-            return self.wrong(format!("{here} is back-dated: the gateway's own clock stood earlier than at entry {before}"));
+            return self
+                .wrong(format!("{here} is back-dated: the gateway's own clock stood earlier than at entry {before}"));
         }
         let step = (wall - last_wall) - (gateway - last_gateway);
         let free = explained || entry.act == "clock.set" || starts(entry);
         if !free && step.unsigned_abs() > STEP.as_nanos() {
             let by = chain::said(step);
-            self.wrong(format!("{here} is dated {by} away from what the gateway's own clock says, and no clock was set"));
+            self.wrong(format!(
+                "{here} is dated {by} away from what the gateway's own clock says, and no clock was set"
+            ));
         } else if starts(entry) && !explained && wall < last_wall {
             self.wrong(format!("{here} is back-dated: a start lies before entry {before}, and no clock was set"));
         }
@@ -304,9 +311,10 @@ impl Walk<'_> {
 
     fn end(mut self, may_begin_anywhere: bool) -> Report {
         if let Some((first, previous)) = self.first.clone() {
-            let let_go = self.trimmed.as_ref().is_some_and(|(through, hash)| {
-                through + 1 == first && *hash == previous || *through >= first
-            });
+            let let_go = self
+                .trimmed
+                .as_ref()
+                .is_some_and(|(through, hash)| through + 1 == first && *hash == previous || *through >= first);
             let at_the_beginning = first == 1 && previous == Head::default().hash;
             if first == 1 && !at_the_beginning {
                 self.wrong("entry 1 names an entry before it".into());
@@ -369,7 +377,9 @@ impl Report {
         }
         let from = log.first.unwrap_or(u64::MAX);
         let beyond = self.positions.range(from..).filter(|(position, _)| **position > log.last);
-        wrong.extend(beyond.map(|(position, _)| format!("the journal has an entry of record {position}, which the log lacks")));
+        wrong.extend(
+            beyond.map(|(position, _)| format!("the journal has an entry of record {position}, which the log lacks")),
+        );
         self.problems.extend(wrong);
     }
 
@@ -388,7 +398,8 @@ impl Report {
         }
         for (number, hash) in &theirs.signed {
             if ours.get(number).is_some_and(|own| own != hash) {
-                self.problems.push(format!("entry {number} of the journal is not the one whose checkpoint was exported"));
+                self.problems
+                    .push(format!("entry {number} of the journal is not the one whose checkpoint was exported"));
             }
         }
         if let (Some((first, _)), Some((end, _))) = (theirs.hashes.first_key_value(), theirs.hashes.last_key_value()) {

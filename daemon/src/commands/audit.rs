@@ -92,7 +92,9 @@ fn verify(folder: &Path, export: Option<&Path>, key: Option<&str>) -> Done {
     let export = export.map(read_export).transpose()?;
     let here = folder.join("audit").is_dir();
     let report = match (&export, here) {
-        (None, false) => return Err(Failure(format!("{} has no audit journal; name a state folder", folder.display()))),
+        (None, false) => {
+            return Err(Failure(format!("{} has no audit journal; name a state folder", folder.display())));
+        }
         (Some(export), false) => audit::verify_export(export, key.as_ref()),
         (export, true) => {
             let key = key.map_or_else(|| known_key(folder), Ok)?;

@@ -1,7 +1,9 @@
 //! JSON Schemas of the two files, for editors: the same tables that are read.
 
 use super::{
-    sharing::{AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable},
+    sharing::{
+        AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+    },
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
         StoreTable, ZoneTable,
