@@ -240,7 +240,7 @@ impl Pipeline {
             dead_letters: DeadLetters::default(),
             learner,
             learned: true,
-            unkept_learning: false,
+            unkept_learning: true,
             learned_out: watch::Sender::new(None),
         };
         pipeline.measure();
@@ -331,6 +331,15 @@ impl Pipeline {
             }
             Control::KeyDestroyed { key } => {
                 self.changes.keys_destroyed.push((KeyId(key), self.stamp.wall));
+                return Ok(());
+            }
+            Control::KeyMade { .. } => {
+                // What is open may outlive the keys it was first sealed with.
+                let told = self.told.iter().map(|(key, told)| {
+                    (key.clone(), postcard::to_stdvec(told).expect("what was told always serialises"))
+                });
+                self.changes.told = told.collect();
+                self.keep_within(KEEP_SOON);
                 return Ok(());
             }
             Control::PolicyApplied { policy, digest } => {

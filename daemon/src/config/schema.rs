@@ -1,7 +1,10 @@
 //! JSON Schemas of the two files, for editors: the same tables that are read.
 
 use super::{
-    sharing::{AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable},
+    sharing::{
+        AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, RetentionTable,
+        ScopedMarkingTable,
+    },
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
         StoreTable, ZoneTable,
@@ -40,6 +43,7 @@ struct SiteDocument {
 #[expect(dead_code, reason = "only its schema is used")]
 struct SharingDocument {
     file: Option<FileTable>,
+    retention: Option<RetentionTable>,
     /// Who may sign; with any here, every change of this file needs the signatures of two of them beside it (FILE.sig).
     persons: Option<BTreeMap<String, PersonTable>>,
     /// The marking of every sensor that no other marking names; without it nobody is told of those.

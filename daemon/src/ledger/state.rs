@@ -2,8 +2,8 @@
 //!
 //! | table | key | value | lifetime |
 //! |---|---|---|---|
-//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`, `in_force`: sealed, as the pipeline writes them | replaced |
-//! | `situations` | situation id | sealed latest revision | the newest [`MOST_SITUATIONS`] |
+//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`, `in_force`: sealed to last, as the pipeline writes them | replaced |
+//! | `situations` | situation id | latest revision, values about persons sealed one by one, the rest sealed to last | the newest [`MOST_SITUATIONS`] |
 //! | `surest` | situation id | sealed revision that was surest, where that is not the latest | with its situation |
 //! | `situations_by_age` | (log position of the checkpoint it was first kept with, id) | – | with its situation |
 //! | `references` | reference, upper case | situation id | with its situation |
@@ -15,7 +15,8 @@
 //! | `keys_destroyed` | key id | when, in wall nanoseconds | kept: a few a day at most |
 //!
 //! A record that has no row in `dispositions` and lies at or before the checkpoint's position was considered and is evidence
-//! of nothing. Everything but the checkpoint may be ahead of it after a crash: a replay writes the same again.
+//! of nothing. *Sealed* is under every class of the day it was written, so that it goes with the first of these keys;
+//! *sealed to last* is under the store's own key (`keys.rs`). Everything but the checkpoint may be ahead of it after a crash: a replay writes the same again.
 
 use super::keys::Keys;
 use quaywatch_schemas::{
@@ -185,7 +186,7 @@ impl State {
     pub fn situation(&self, id: &SituationId) -> Result<Option<Situation>, StateError> {
         self.read(|transaction| {
             let sealed = transaction.open_table(SITUATIONS)?.get(&id.0)?.map(|value| value.value().to_vec());
-            Ok(sealed.and_then(|sealed| self.opened(&sealed)))
+            Ok(sealed.and_then(|sealed| self.opened_situation(&sealed)))
         })
     }
 
@@ -202,10 +203,11 @@ impl State {
         self.read(|transaction| {
             let sealed = transaction.open_table(SITUATIONS)?.get(&id.0)?.map(|value| value.value().to_vec());
             let Some(sealed) = sealed else { return Ok(Kept::Unknown) };
-            let Some(latest) = self.opened::<Situation>(&sealed) else {
+            let Some(latest) = self.opened_situation(&sealed) else {
                 return Ok(postcard::from_bytes::<Sealed>(&sealed).map_or(Kept::Unknown, |it| Kept::Deleted(it.key)));
             };
-            let surest = transaction.open_table(SUREST)?.get(&id.0)?.and_then(|value| self.opened(value.value()));
+            let surest = transaction.open_table(SUREST)?.get(&id.0)?;
+            let surest = surest.and_then(|value| self.opened_situation(value.value())).map(Box::new);
             Ok(Kept::Readable { latest: Box::new(latest), surest })
         })
     }
@@ -253,7 +255,7 @@ impl State {
     pub fn visit_situations(&self, mut visit: impl FnMut(Situation)) -> Result<(), StateError> {
         self.read(|transaction| {
             for row in transaction.open_table(SITUATIONS)?.iter()? {
-                if let Some(situation) = self.opened(row?.1.value()) {
+                if let Some(situation) = self.opened_situation(row?.1.value()) {
                     visit(situation);
                 }
             }
@@ -301,7 +303,7 @@ impl State {
             }
             for (name, bytes) in [("learned", &changes.learned), ("in_force", &changes.in_force)] {
                 if let Some(bytes) = bytes {
-                    transaction.open_table(META)?.insert(name, self.keys.seal_blob(bytes).as_slice())?;
+                    transaction.open_table(META)?.insert(name, self.keys.seal_lasting(bytes).as_slice())?;
                 }
             }
             if let Some(places) = &changes.places {
@@ -318,8 +320,9 @@ impl State {
                 let mut by_age = transaction.open_table(BY_AGE)?;
                 for situation in &changes.situations {
                     let id = &situation.id.0;
-                    let before =
-                        situations.insert(id, self.sealed(situation).as_slice())?.map(|value| value.value().to_vec());
+                    let before = situations
+                        .insert(id, self.sealed_situation(situation).as_slice())?
+                        .map(|value| value.value().to_vec());
                     match before {
                         None => drop(by_age.insert((age, id), ())?),
                         Some(before) => self.keep_surest(&mut surest, &before, situation)?,
@@ -384,11 +387,12 @@ impl State {
         before: &[u8],
         now: &Situation,
     ) -> Result<(), redb::Error> {
-        let Some(before) = self.opened::<Situation>(before) else { return Ok(()) };
-        let kept: Option<Situation> = surest.get(&now.id.0)?.and_then(|value| self.opened(value.value()));
+        let Some(earlier) = self.opened_situation(before) else { return Ok(()) };
+        let kept = surest.get(&now.id.0)?.and_then(|value| self.opened_situation(value.value()));
         let most = kept.as_ref().map_or(now.log_odds, |kept| kept.log_odds.max(now.log_odds));
-        if before.log_odds > most && before.revision < now.revision {
-            surest.insert(&now.id.0, self.sealed(&before).as_slice())?;
+        if earlier.log_odds > most && earlier.revision < now.revision {
+            // As it was sealed: its values are no younger for having been surest.
+            surest.insert(&now.id.0, before)?;
         } else if kept.is_some_and(|kept| now.log_odds >= kept.log_odds) {
             surest.remove(&now.id.0)?;
         }
@@ -421,6 +425,18 @@ impl State {
 
     fn sealed(&self, value: &impl Serialize) -> Vec<u8> {
         self.keys.seal_blob(&postcard::to_stdvec(value).expect("a stored value always serialises"))
+    }
+
+    fn sealed_situation(&self, situation: &Situation) -> Vec<u8> {
+        let mut situation = situation.clone();
+        self.keys.seal_situation(&mut situation);
+        self.keys.seal_lasting(&postcard::to_stdvec(&situation).expect("a situation always serialises"))
+    }
+
+    fn opened_situation(&self, sealed: &[u8]) -> Option<Situation> {
+        let mut situation: Situation = self.opened(sealed)?;
+        self.keys.open_situation(&mut situation);
+        Some(situation)
     }
 
     fn opened<T: serde::de::DeserializeOwned>(&self, sealed: &[u8]) -> Option<T> {

@@ -167,6 +167,19 @@ pub(in crate::config) struct PersonTable {
     pub(super) key: Option<Written<PublicKey>>,
 }
 
+/// How long values about persons are kept on the gateway, in whole days after the day they were stored on; then their key
+/// is destroyed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::config) struct RetentionTable {
+    /// Plates, container codes and tags, and whole products that wait for a recipient. Default: 28 d.
+    pub(super) quasi_identity: Option<Written<Span>>,
+    /// Badges, names, and what could not be understood. Default: 35 d.
+    pub(super) identity: Option<Written<Span>>,
+    /// What somebody reported. Default: 35 d.
+    pub(super) source: Option<Written<Span>>,
+}
+
 /// This file itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
