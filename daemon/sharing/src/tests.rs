@@ -18,7 +18,7 @@ const KEY: [u8; 32] = [3; 32];
 /// 2026-03-14T02:12:04.120Z
 const FROM: WallTime = WallTime(1_773_454_324_120_000_000);
 
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let sensor = |role, domain: &str| Sensor {
         zone: ZoneId::new("lane-3").unwrap(),
         role,
@@ -88,7 +88,7 @@ fn recipient(organisation: &str, fields: &[(FieldClass, Treatment)]) -> Recipien
     }
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     use FieldClass::*;
     let police = recipient(
         "port-police",

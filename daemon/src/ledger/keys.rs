@@ -51,6 +51,8 @@ pub enum KeysError {
 pub(super) struct Keys {
     folder: PathBuf,
     secret: RwLock<Secret>,
+    /// One at a time writes the key file.
+    writing: Mutex<()>,
     steps: Mutex<Steps>,
     /// Made when the store was opened, and not yet recorded.
     made: Vec<KeyId>,
@@ -86,6 +88,8 @@ enum Seals {
     Class(FieldClass, Day),
     /// All there was until a day, in a store of the first version.
     Everything(Day),
+    /// What two persons had kept for a case, until the end of a day.
+    Case(Day),
 }
 
 /// The classes that have a key a day. The last one is the innermost of a whole value.
@@ -126,14 +130,26 @@ impl Keys {
             0 => secret.write(folder)?,
             _ => remove_all_wrapping_but(folder, generation),
         }
-        Ok(Self { folder: folder.to_owned(), secret: RwLock::new(secret), steps: Mutex::default(), made })
+        Ok(Self {
+            folder: folder.to_owned(),
+            secret: RwLock::new(secret),
+            writing: Mutex::default(),
+            steps: Mutex::default(),
+            made,
+        })
     }
 
     /// Reads the key file of an existing store.
     pub(super) fn read(folder: &Path) -> Result<Self, KeysError> {
         // A gateway may be rewriting it at this moment: then the wrapping key is another one the next time.
         let (secret, _) = Secret::read(folder, 0).or_else(|_| Secret::read(folder, 0))?;
-        Ok(Self { folder: folder.to_owned(), secret: RwLock::new(secret), steps: Mutex::default(), made: Vec::new() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            secret: RwLock::new(secret),
+            writing: Mutex::default(),
+            steps: Mutex::default(),
+            made: Vec::new(),
+        })
     }
 
     /// Keys made when the store was opened, for the record.
@@ -186,7 +202,38 @@ impl Keys {
 
     /// Puts the keys of a turn in force: from here on what was sealed with a destroyed one is deleted.
     pub(super) fn carry_out(&self, turn: Turn) -> Result<(), KeysError> {
-        self.replace_with(turn.secret)
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut secret = turn.secret;
+        // Cases that were opened or closed while the turn was recorded.
+        secret.sealing.retain(|sealing| !matches!(sealing.seals, Seals::Case(_)));
+        let now = self.secret();
+        let cases = now.sealing.iter().filter(|sealing| matches!(sealing.seals, Seals::Case(_)));
+        secret.sealing.extend(cases.filter(|sealing| !turn.destroyed.contains(&sealing.id)).cloned());
+        drop(now);
+        self.replace_with(secret)
+    }
+
+    /// Makes a case's key, under an id that was chosen for it and recorded.
+    pub(super) fn open_case(&self, id: KeyId, until: WallTime) -> Result<(), KeysError> {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut secret = self.secret().clone();
+        secret.sealing.push(SealingKey { id, seals: Seals::Case(day_of(until)), key: random()? });
+        self.replace_with(secret)
+    }
+
+    /// Destroys a case's key: what was held for it is deleted, if its own day's key is gone too.
+    pub(super) fn close_case(&self, id: KeyId) -> Result<(), KeysError> {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut secret = self.secret().clone();
+        secret.sealing.retain(|sealing| sealing.id != id || !matches!(sealing.seals, Seals::Case(_)));
+        self.replace_with(secret)
+    }
+
+    /// Seals bytes under a case's key; `None` if it is gone.
+    pub(super) fn seal_for_case(&self, clear: &[u8], class: FieldClass, id: KeyId) -> Option<Sealed> {
+        let secret = self.secret();
+        let case = secret.sealing.iter().find(|sealing| sealing.id == id)?;
+        Some(Sealed::seal(clear, class, id, &case.key, nonce()))
     }
 
     /// Seals bytes with the newest key of a class.
@@ -223,7 +270,7 @@ impl Keys {
         let sealed: Sealed = postcard::from_bytes(bytes).ok()?;
         let clear = self.open_sealed(&sealed)?;
         let alone = match self.seals(sealed.key)? {
-            Seals::Store | Seals::Everything(_) => true,
+            Seals::Store | Seals::Everything(_) | Seals::Case(_) => true,
             Seals::Class(class, _) => PERSONAL.last() == Some(&class),
         };
         if alone { Some(clear) } else { self.open_blob(&clear) }
@@ -353,7 +400,7 @@ impl Secret {
     fn newest_day(&self) -> Day {
         let day = |class: &FieldClass| match self.newest(*class)?.seals {
             Seals::Class(_, day) => Some(day),
-            Seals::Store | Seals::Everything(_) => None,
+            Seals::Store | Seals::Everything(_) | Seals::Case(_) => None,
         };
         PERSONAL.iter().filter_map(day).min().unwrap_or(Day::MIN)
     }
@@ -381,6 +428,7 @@ impl Secret {
         let longest = PERSONAL.iter().map(|class| retention.days(*class)).max().unwrap_or_default();
         let due = |sealing: &&SealingKey| match sealing.seals {
             Seals::Store => false,
+            Seals::Case(until) => calendar.settled > until,
             Seals::Everything(until) => calendar.settled - until > Day::from(longest),
             Seals::Class(class, day) => {
                 let seals_now = self.newest(class).is_some_and(|newest| newest.id == sealing.id);
@@ -541,4 +589,99 @@ fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400 * 1_000_000_000;
+    /// 2026-03-14, noon.
+    const NOON: i64 = 1_773_489_600 * 1_000_000_000;
+
+    /// Both clocks, days after noon; the wall clock may be set off by some.
+    fn at(days: i64, set_off: i64) -> (GatewayTime, WallTime) {
+        (GatewayTime((NOON + days * DAY).unsigned_abs()), WallTime(NOON + (days + set_off) * DAY))
+    }
+
+    fn turn(keys: &Keys, days: i64, set_off: i64) -> usize {
+        let Some(turn) = keys.turn(at(days, set_off), Some(&Retention::default())).unwrap() else { return 0 };
+        let destroyed = turn.destroyed.len();
+        keys.carry_out(turn).unwrap();
+        destroyed
+    }
+
+    #[test]
+    fn the_file_is_written_anew_under_a_fresh_wrapping_key_and_what_was_there_is_overwritten() {
+        let [folder, beside] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let keys = Keys::open(folder.path(), at(0, 0).1).unwrap();
+        let old = ["keys", "wrapping-1.key"].map(|name| {
+            let link = beside.path().join(name);
+            fs::hard_link(folder.path().join(name), &link).unwrap();
+            link
+        });
+        let wrapped_before = fs::read(folder.path().join("wrapping-1.key")).unwrap();
+        turn(&keys, 1, 0);
+        for path in old {
+            let bytes = fs::read(&path).unwrap();
+            assert!(bytes.len() >= 32 && bytes.iter().all(|byte| *byte == 0), "{}", path.display());
+        }
+        assert!(!folder.path().join("wrapping-1.key").exists());
+        assert_ne!(fs::read(folder.path().join("wrapping-2.key")).unwrap(), wrapped_before);
+        let sealed = keys.seal_blob(b"12-BRV-4");
+        assert_eq!(Keys::read(folder.path()).unwrap().open_blob(&sealed).as_deref(), Some(&b"12-BRV-4"[..]));
+    }
+
+    #[test]
+    fn a_power_cut_between_the_two_files_leaves_the_old_keys_or_the_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::open(folder.path(), at(0, 0).1).unwrap();
+        let sealed = keys.seal_blob(b"12-BRV-4");
+        // The fresh wrapping key is there, the file is still the old one.
+        fs::write(wrapping_path(folder.path(), 2), [9; 32]).unwrap();
+        let again = Keys::open(folder.path(), at(0, 0).1).unwrap();
+        assert_eq!(again.open_blob(&sealed).as_deref(), Some(&b"12-BRV-4"[..]));
+        assert!(!wrapping_path(folder.path(), 2).exists(), "and is not left lying about");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_and_back_deletes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Keys::open(folder.path(), at(0, 0).1).unwrap();
+        let first = keys.seal_blob(b"12-BRV-4");
+        assert_eq!((turn(&keys, 0, 0), turn(&keys, 1, 0)), (0, 0));
+        assert_eq!(turn(&keys, 1, 400), 0, "set forward by more than a year");
+        let meanwhile = keys.seal_blob(b"7-KLB-09");
+        assert_eq!(turn(&keys, 1, 0), 0, "and set right");
+        for day in 2..=28 {
+            assert_eq!(turn(&keys, day, 0), 0, "day {day}");
+        }
+        assert_eq!(keys.open_blob(&first).as_deref(), Some(&b"12-BRV-4"[..]), "held for all of its time");
+        assert_eq!(turn(&keys, 29, 0), 1, "the plates of the first day");
+        assert_eq!((keys.open_blob(&first), keys.is_deleted(&first)), (None, true));
+        assert!(keys.open_blob(&meanwhile).is_some());
+        assert_eq!(turn(&keys, 30, 0), 1, "the plates of the second day");
+        assert_eq!(keys.open_blob(&meanwhile), None, "sealed while the clock was wrong, and no longer kept for it");
+    }
+
+    #[test]
+    fn a_store_of_the_first_version_opens_and_its_one_key_goes_after_the_longest_retention() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = ([1_u8; 32], [2_u8; 32], [3_u8; 32], [4_u8; 32], vec![(KeyId(1), [5_u8; 32])]);
+        let clear = postcard::to_stdvec(&first).unwrap();
+        let wrapped = Sealed::seal(&clear, FieldClass::Identity, KeyId(0), &[6; 32], [0; 12]);
+        fs::write(folder.path().join("keys"), bytes_of(&wrapped)).unwrap();
+        fs::write(folder.path().join("wrapping.key"), [6; 32]).unwrap();
+        let old = bytes_of(&Sealed::seal(b"12-BRV-4", FieldClass::Identity, KeyId(1), &[5; 32], [7; 12]));
+        let keys = Keys::open(folder.path(), at(0, 0).1).unwrap();
+        assert_eq!((keys.situation(), keys.made().len()), ([1; 32], PERSONAL.len()));
+        assert_eq!(keys.open_blob(&old).as_deref(), Some(&b"12-BRV-4"[..]));
+        let new = keys.seal_blob(b"7-KLB-09");
+        assert_eq!(keys.open_blob(&new).as_deref(), Some(&b"7-KLB-09"[..]));
+        assert!(!folder.path().join("wrapping.key").exists());
+        (0..=35).for_each(|day| drop(turn(&keys, day, 0)));
+        assert!(keys.open_blob(&old).is_some());
+        turn(&keys, 36, 0);
+        assert_eq!((keys.open_blob(&old), keys.is_deleted(&old)), (None, true));
+    }
 }

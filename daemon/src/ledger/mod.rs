@@ -31,7 +31,7 @@ pub use keys::KeysError;
 pub(crate) use keys::replace;
 pub use log::{LogError, LogReader};
 pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError, Waiting};
-pub use state::{Changes, Checkpoint, Kept, Places, State, StateError};
+pub use state::{Changes, Checkpoint, Held, Kept, Places, State, StateError};
 pub use writer::{Next, WriterControl};
 
 use keys::Keys;

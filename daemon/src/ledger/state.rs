@@ -12,18 +12,20 @@
 //! | `told` | recipient, zero, situation id | sealed account of what it was told | until the situation ends for it |
 //! | `dispositions` | log position | id of the situation it is evidence of | the newest [`MOST_DISPOSITIONS`] |
 //! | `answers` | keyed hash of recipient, product, word and time | sealed answer | the newest [`MOST_ANSWERS`] |
+//! | `held` | case, zero, situation id, zero, subject and kind | the case's key, and the value sealed under it | until the case is released; its key goes at its end |
 //! | `keys_destroyed` | key id | when, in wall nanoseconds | kept: a few a day at most |
 //!
 //! A record that has no row in `dispositions` and lies at or before the checkpoint's position was considered and is evidence
 //! of nothing. *Sealed* is under every class of the day it was written, so that it goes with the first of these keys;
 //! *sealed to last* is under the store's own key (`keys.rs`). Everything but the checkpoint may be ahead of it after a crash: a replay writes the same again.
 
-use super::keys::Keys;
+use super::{keys::Keys, log::LogReader};
 use quaywatch_schemas::{
-    Position, RecipientId, Situation, WallTime, ZoneId,
+    Position, RecipientId, Situation, Stamped, WallTime, ZoneId,
     control::ReceivedAnswer,
+    record::PrivateField,
     sealed::{KeyId, Sealed},
-    situation::SituationId,
+    situation::{IdentityKind, SituationId},
 };
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,7 @@ const SUREST: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sure
 const PRODUCTS: TableDefinition<'_, &[u8; 16], (u64, &[u8; 16])> = TableDefinition::new("products");
 const PRODUCTS_BY_AGE: TableDefinition<'_, (u64, &[u8; 16]), ()> = TableDefinition::new("products_by_age");
 const KEYS_DESTROYED: TableDefinition<'_, u32, i64> = TableDefinition::new("keys_destroyed");
+const HELD: TableDefinition<'_, &str, (u32, &[u8])> = TableDefinition::new("held");
 const REFERENCES: TableDefinition<'_, &str, &[u8; 16]> = TableDefinition::new("references");
 const TOLD: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("told");
 const DISPOSITIONS: TableDefinition<'_, u64, &[u8; 16]> = TableDefinition::new("dispositions");
@@ -49,6 +52,8 @@ const ANSWERS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("ans
 const MOST_SITUATIONS: u64 = 200_000;
 const MOST_DISPOSITIONS: u64 = 2_000_000;
 const MOST_ANSWERS: u64 = 200_000;
+/// Each took two persons' signatures.
+const MOST_HELD: u64 = 10_000;
 /// Two recipients of every situation, and revisions.
 const MOST_PRODUCTS: u64 = 500_000;
 
@@ -94,6 +99,27 @@ pub enum Kept {
     Deleted(KeyId),
     /// Nothing is kept of it.
     Unknown,
+}
+
+/// One value that is kept for a case.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// The case.
+    pub case: &'a str,
+    /// Of which situation.
+    pub situation: SituationId,
+    /// Whose.
+    pub subject: &'a str,
+    /// Which.
+    pub kind: IdentityKind,
+    /// Until the end of this moment's day, UTC.
+    pub until: WallTime,
+}
+
+impl Held<'_> {
+    fn row(&self) -> String {
+        format!("{}\0{}\0{}\0{:?}", self.case, self.situation, self.subject, self.kind)
+    }
 }
 
 /// What is written in one transaction.
@@ -169,6 +195,7 @@ impl State {
             transaction.open_table(PRODUCTS)?;
             transaction.open_table(PRODUCTS_BY_AGE)?;
             transaction.open_table(KEYS_DESTROYED)?;
+            transaction.open_table(HELD)?;
             Ok(())
         })?;
         Ok((state, set_aside))
@@ -242,6 +269,101 @@ impl State {
     /// The key that the situations of this store are named with.
     pub fn situation_key(&self) -> [u8; 32] {
         self.keys.situation()
+    }
+
+    /// The badge or name that a handle stands for, in the records that a situation rests on; `None` once the key or the
+    /// record is gone.
+    pub fn holder(&self, handle: &str, positions: &[Position]) -> Result<Option<String>, StateError> {
+        let log = self.path.with_file_name("log");
+        for position in positions {
+            let reader = LogReader::from(&log, *position, self.keys.clone()).map_err(|e| self.failed(&e))?;
+            let record = reader.take(1).next().transpose().map_err(|e| self.failed(&e))?;
+            let Some(mut record) = record.filter(|record| record.stamp.position == *position) else { continue };
+            let mut found = None;
+            record.record.visit_private(&mut |field| {
+                if let PrivateField::Identity(identity) = field
+                    && identity.handle.is_some_and(|of| of.to_string() == handle)
+                {
+                    found = identity.value.as_clear().map(str::to_owned);
+                }
+            });
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps a value for a case: under the case's key, which is made if this is its first value. Blocks.
+    pub fn hold(&self, held: &Held<'_>, key: KeyId, value: &str) -> Result<(), StateError> {
+        if self.case(held.case)?.is_none() {
+            self.keys.open_case(key, held.until).map_err(|e| self.failed(&e))?;
+        }
+        let sealed = self.keys.seal_for_case(value.as_bytes(), held.kind.class(), key);
+        let sealed = sealed.ok_or_else(|| self.failed(&"the key of the case is gone"))?;
+        let bytes = postcard::to_stdvec(&sealed).expect("an envelope always serialises");
+        self.write(|transaction| {
+            transaction.open_table(HELD)?.insert(held.row().as_str(), (key.0, bytes.as_slice()))?;
+            Ok(())
+        })
+    }
+
+    /// The key of a case, if anything is held for it, and whether there is room for more.
+    pub fn case(&self, case: &str) -> Result<Option<KeyId>, StateError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(HELD)?;
+            let first = table.range(format!("{case}\0").as_str()..format!("{case}\u{1}").as_str())?.next();
+            Ok(first.transpose()?.map(|(_, value)| KeyId(value.value().0)))
+        })
+    }
+
+    /// Whether another value may be held.
+    pub fn may_hold(&self) -> Result<bool, StateError> {
+        self.read(|transaction| Ok(transaction.open_table(HELD)?.len()? < MOST_HELD))
+    }
+
+    /// Deletes what is held for a case: its key first. Says how many values it were. Blocks.
+    pub fn release(&self, case: &str) -> Result<u64, StateError> {
+        if let Some(key) = self.case(case)? {
+            self.keys.close_case(key).map_err(|e| self.failed(&e))?;
+        }
+        let mut gone = 0;
+        self.write(|transaction| {
+            let (from, to) = (format!("{case}\0"), format!("{case}\u{1}"));
+            transaction.open_table(HELD)?.retain_in(from.as_str()..to.as_str(), |_, _| {
+                gone += 1;
+                false
+            })?;
+            Ok(())
+        })?;
+        Ok(gone)
+    }
+
+    /// A value that is held for any case.
+    pub fn held(&self, id: &SituationId, subject: &str, kind: IdentityKind) -> Result<Option<String>, StateError> {
+        let ends = format!("\0{id}\0{subject}\0{kind:?}");
+        self.read(|transaction| {
+            for row in transaction.open_table(HELD)?.iter()? {
+                let (row, value) = row?;
+                if row.value().ends_with(&ends)
+                    && let Ok(sealed) = postcard::from_bytes(value.value().1)
+                    && let Some(clear) = self.keys.open_sealed(&sealed)
+                {
+                    return Ok(String::from_utf8(clear).ok());
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// Calls `visit` with every record of the log that can be read, as far as its keys exist.
+    pub fn visit_log(&self, mut visit: impl FnMut(Stamped)) -> Result<(), StateError> {
+        let reader =
+            LogReader::open(&self.path.with_file_name("log"), self.keys.clone()).map_err(|e| self.failed(&e))?;
+        for record in reader {
+            visit(record.map_err(|e| self.failed(&e))?);
+        }
+        Ok(())
     }
 
     /// When a sealing key was destroyed: what it sealed is deleted since then.
