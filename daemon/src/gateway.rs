@@ -116,11 +116,12 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         intake: intake.clone(),
         taps: taps.clone(),
         state: state.clone(),
+        picture: picture.clone(),
+        reference_key,
         board: board.clone(),
         learned,
         reload: reload_in,
         nodes: nodes.clone(),
-        picture: picture.clone(),
         used,
         sensors: Arc::new(move |sensor: &SensorId| known.load().contains(sensor)),
         dead_letters: Arc::new(move |line: Option<&LineId>| {

@@ -5,6 +5,8 @@ use crate::{
     marking::{Marking, Tlp},
     names::{Department, GroupId, OrganisationId, PersonId, Purpose, RecipientId, SensorId, ZoneId},
     sealed::FieldClass,
+    situation::Severity,
+    time::WallTime,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +29,9 @@ pub struct Policy {
     /// Who may sign. A file without any is taken unsigned.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub persons: BTreeMap<PersonId, Person>,
+    /// What may be told where nothing else may, in the order in which they are looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tear_lines: Vec<TearLine>,
     /// Counts the versions of a signed file, so that an old one cannot be put back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub issue: u32,
@@ -36,6 +41,29 @@ pub struct Policy {
     /// Whose signatures it was taken with; empty if it was taken unsigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<PersonId>,
+}
+
+/// A sentence that its owner approved beforehand: what whoever may have none of the evidence is told instead of nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TearLine {
+    /// For which kinds of situation; all if empty.
+    pub kinds: Vec<KindPattern>,
+    /// Where; everywhere if `None`.
+    pub zones: Option<Vec<ZoneId>>,
+    /// How bad recipients are told it is, whatever the evidence says.
+    pub severity: Severity,
+    /// What they are told.
+    pub text: String,
+    /// Who may be told it.
+    pub marking: Marking,
+}
+
+impl TearLine {
+    /// Whether it is for a kind of situation in a zone.
+    pub fn fits(&self, kind: &str, zone: &ZoneId) -> bool {
+        let of_kind = self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind));
+        of_kind && self.zones.as_ref().is_none_or(|zones| zones.contains(zone))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -79,6 +107,14 @@ impl Retention {
 
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl Policy {
+    /// When the next agreement after a time begins or ends: what may be told changes then without a new file.
+    pub fn next_change(&self, after: WallTime) -> Option<WallTime> {
+        let agreements = self.groups.values().filter_map(|group| group.agreement.as_ref());
+        agreements.flat_map(|agreement| [agreement.from, agreement.until]).flatten().filter(|at| *at > after).min()
     }
 }
 
@@ -178,6 +214,34 @@ pub struct ScopedMarking {
 pub struct Group {
     /// Members.
     pub organisations: Vec<OrganisationId>,
+    /// What the group rests on; without one it holds for as long as the file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
+}
+
+impl Group {
+    /// Whether what is releasable to the group may be given to its members at a time.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.agreement.as_ref().is_none_or(|agreement| agreement.holds(at))
+    }
+}
+
+/// An agreement between organisations, such as a memorandum of understanding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// What it is called where it is filed.
+    pub reference: String,
+    /// From when it holds; always until then if `None`.
+    pub from: Option<WallTime>,
+    /// Until when; for ever if `None`.
+    pub until: Option<WallTime>,
+}
+
+impl Agreement {
+    /// Whether it is in force at a time: from its beginning, up to its end and not at it.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// An organisation or role that may be told.

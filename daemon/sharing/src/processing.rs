@@ -3,7 +3,8 @@
 
 use crate::{Context, marking_of, releasable};
 use quaywatch_schemas::{
-    FieldClass, OrganisationId, Policy, Purpose, RecipientId, SensorId, Site, ZoneId, policy::Treatment, site::Role,
+    FieldClass, OrganisationId, Policy, Purpose, RecipientId, SensorId, Site, WallTime, ZoneId, policy::Treatment,
+    site::Role,
 };
 use serde::Serialize;
 
@@ -28,9 +29,10 @@ pub struct Stream {
     pub recipients_delete_after_days: Option<u16>,
 }
 
-/// Every stream of a site that has values about persons, by sensor.
-pub fn streams(policy: &Policy, site: &Site) -> Vec<Stream> {
-    let context = Context { policy, site, told: None, others_told: &[], reference_key: &[0; 32], late: false };
+/// Every stream of a site that has values about persons, by sensor. Who may be told can change with agreements: it is as of
+/// a moment.
+pub fn streams(policy: &Policy, site: &Site, now: WallTime) -> Vec<Stream> {
+    let context = Context { policy, site, told: None, others_told: &[], reference_key: &[0; 32], late: false, now };
     let personal = site.sensors.iter().filter_map(|(id, sensor)| Some((id, sensor, about_persons(sensor.role)?)));
     personal
         .map(|(id, sensor, (class, what))| {
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn every_stream_that_leads_to_a_person_says_why_to_whom_and_for_how_long() {
         let (policy, site) = (policy(), site());
-        let streams = streams(&policy, &site);
+        let streams = streams(&policy, &site, WallTime(0));
         let plates: Vec<&Stream> = streams.iter().filter(|stream| stream.what.starts_with("number plates")).collect();
         assert!(!plates.is_empty());
         for stream in plates {
@@ -100,7 +102,7 @@ mod tests {
         // Nobody may have what no marking covers, and the record says so.
         let unmarked = Policy { default_marking: None, markings: Vec::new(), ..policy };
         assert!(
-            super::streams(&unmarked, &site)
+            super::streams(&unmarked, &site, WallTime(0))
                 .iter()
                 .all(|stream| stream.owner.is_none() && stream.recipients.is_empty())
         );

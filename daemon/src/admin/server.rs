@@ -41,6 +41,10 @@ pub struct Admin {
     pub taps: Taps,
     /// Stored situations.
     pub state: State,
+    /// The site and the policy in force.
+    pub picture: watch::Receiver<Picture>,
+    /// Keys the references recipients see.
+    pub reference_key: [u8; 32],
     /// How the parts are.
     pub board: Board,
     /// Asks the gateway to read its files again; it answers what came of it.
@@ -51,8 +55,6 @@ pub struct Admin {
     pub learned: watch::Receiver<Option<Arc<Learned>>>,
     /// Sensor nodes.
     pub nodes: Nodes,
-    /// The site and the persons in force.
-    pub picture: watch::Receiver<Picture>,
     /// Which acts of two persons were carried out.
     pub used: Arc<acts::Used>,
     /// The last dead letters, newest last, as lines of text without their payloads.
@@ -115,7 +117,7 @@ fn router(admin: Admin) -> Router {
         .route("/tap/{sensor}", get(move |ConnectInfo(peer), Path(sensor)| tap(c.clone(), peer, sensor)))
         .route(
             "/explain/{reference}",
-            get(move |ConnectInfo(peer), Path(reference)| explain(d.clone(), peer, reference)),
+            get(move |ConnectInfo(peer), Path(reference), Query(to)| explain(d.clone(), peer, reference, to)),
         )
         .route("/dead-letters", get(move |ConnectInfo(peer), Query(of)| dead_letters(e.clone(), peer, of)))
         .route("/conclusions", get(move || conclusions(f.clone())))
@@ -265,12 +267,24 @@ async fn tap(admin: Arc<Admin>, peer: Peer, sensor: String) -> Response {
     Body::from_stream(lines).into_response()
 }
 
-async fn explain(admin: Arc<Admin>, peer: Peer, reference: String) -> Response {
+#[derive(Deserialize)]
+struct To {
+    #[serde(rename = "for")]
+    recipient: Option<String>,
+}
+
+async fn explain(admin: Arc<Admin>, peer: Peer, reference: String, to: To) -> Response {
     if let Err(refused) = record(&admin, peer, OperatorAct::Explained { reference: reference.clone() }).await {
         return refused;
     }
-    let found =
-        tokio::task::spawn_blocking(move || crate::commands::explain::from_state(&admin.state, &reference)).await;
+    let found = tokio::task::spawn_blocking(move || match to.recipient {
+        None => crate::commands::explain::from_state(&admin.state, &reference),
+        Some(recipient) => {
+            let picture = admin.picture.borrow().clone();
+            crate::commands::explain::to_recipient(&admin.state, &reference, &recipient, &picture, &admin.reference_key)
+        }
+    });
+    let found = found.await;
     match found {
         Ok(Ok(text)) => text.into_response(),
         Ok(Err(why)) => (StatusCode::NOT_FOUND, why).into_response(),

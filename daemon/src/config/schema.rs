@@ -3,7 +3,7 @@
 use super::{
     sharing::{
         AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, RetentionTable,
-        ScopedMarkingTable,
+        ScopedMarkingTable, TearLineTable,
     },
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
@@ -50,6 +50,9 @@ struct SharingDocument {
     marking: Option<MarkingTable>,
     /// Markings of named sensors or zones.
     markings: Option<BTreeMap<String, ScopedMarkingTable>>,
+    /// Sentences approved beforehand, by name; the first that fits is told.
+    #[serde(rename = "tear-lines")]
+    tear_lines: Option<BTreeMap<String, TearLineTable>>,
     /// Sharing groups, by name.
     groups: Option<BTreeMap<String, GroupTable>>,
     /// Who is told, by name.
