@@ -9,6 +9,7 @@ mod operations;
 mod parts;
 
 use crate::{
+    acts::Used,
     admin,
     commands::Files,
     config::{self, SharingFile, SiteFile, Wiring},
@@ -85,6 +86,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         board: board.clone(),
     })
     .map_err(cannot)?;
+    let used = Arc::new(Used::open(&options.state));
     let (picture, learned, dead_letters) = (pipeline.picture(), pipeline.learned(), pipeline.dead_letters());
     let admission = Admission::new(&options.state, picture.clone(), board.clone());
     let read = read.at_start(&admission, &options.files).map_err(GatewayError)?;
@@ -117,10 +119,13 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         intake: intake.clone(),
         taps: taps.clone(),
         state: state.clone(),
+        picture: picture.clone(),
+        reference_key,
         board: board.clone(),
         learned,
         reload: reload_in,
         nodes: nodes.clone(),
+        used,
         sensors: Arc::new(move |sensor: &SensorId| known.load().contains(sensor)),
         dead_letters: Arc::new(move |line: Option<&LineId>| {
             let letters = dead_letters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -13,6 +13,7 @@
 //! **The daemon decides nothing about the port: decoding, fusing and releasing are pure and live in other crates. It moves
 //! bytes, keeps promises about them, and says when it cannot.**
 
+mod acts;
 pub mod admin;
 pub mod audit;
 pub mod commands;

@@ -105,6 +105,8 @@ pub struct Pipeline {
     /// Conclusions up to here were disseminated by an earlier run whose count of them is lost.
     told_until: GatewayTime,
     told: BTreeMap<(RecipientId, SituationId), Told>,
+    /// When an agreement begins or ends next.
+    policy_changes: Option<WallTime>,
     entries: Vec<NewEntry>,
     sequences: BTreeMap<RecipientId, (u64, u64)>,
     changes: Changes,
@@ -137,6 +139,9 @@ struct InForce {
     site_digest: [u8; 32],
     policy: Policy,
     policy_digest: [u8; 32],
+    /// When the policy's agreements were last looked at.
+    #[serde(default)]
+    agreements_as_of: WallTime,
     security_level: u8,
     adopted: Model,
     /// Who put the rates in force, and when.
@@ -153,6 +158,7 @@ impl Default for InForce {
             site_digest: [0; 32],
             policy: Policy::default(),
             policy_digest: [0; 32],
+            agreements_as_of: WallTime::default(),
             security_level: 1,
             adopted: Model::default(),
             adopted_by: None,
@@ -230,6 +236,7 @@ impl Pipeline {
             .filter_map(|(key, bytes)| postcard::from_bytes(&bytes).ok().map(|told| (key, told)))
             .collect();
         let bounds = Bounds::of(&engine);
+        let policy_changes = in_force.policy.next_change(in_force.agreements_as_of);
         let mut pipeline = Self {
             parts,
             engine,
@@ -239,6 +246,7 @@ impl Pipeline {
             rebuild,
             told_until,
             told,
+            policy_changes,
             entries: Vec::new(),
             sequences: BTreeMap::new(),
             changes: Changes::default(),
@@ -251,7 +259,7 @@ impl Pipeline {
             dead_letters: DeadLetters::default(),
             learner,
             learned: true,
-            unkept_learning: false,
+            unkept_learning: true,
             learned_out: watch::Sender::new(None),
         };
         pipeline.measure();
@@ -292,6 +300,9 @@ impl Pipeline {
     }
 
     fn take(&mut self, next: Next) -> Result<(), PipelineError> {
+        if let Next::Tick(now) = &next {
+            self.review_agreements(*now)?;
+        }
         match next {
             Next::Records(records) => records.into_iter().try_for_each(|record| self.take_record(record)),
             Next::Tick(now) => {
@@ -306,11 +317,12 @@ impl Pipeline {
     }
 
     fn take_record(&mut self, record: Stamped) -> Result<(), PipelineError> {
+        let policy = Some(&self.in_force.policy).filter(|_| self.in_force.policy_digest != [0; 32]);
+        self.parts.journal.take(&record, self.in_force.site.as_ref(), policy, self.in_force.security_level);
+        self.review_agreements(record.stamp)?;
         self.stamp = record.stamp;
         self.unkept_records += 1;
         self.go_on_rebuilding(&record.stamp, true)?;
-        let policy = Some(&self.in_force.policy).filter(|_| self.in_force.policy_digest != [0; 32]);
-        self.parts.journal.take(&record, self.in_force.site.as_ref(), policy, self.in_force.security_level);
         let before = self.engine.outputs();
         // What a new site file ends is told with the places and sensors of the old one.
         let applies_site = matches!(record.record, Record::Control(Control::SiteApplied { .. }));
@@ -346,10 +358,20 @@ impl Pipeline {
                 self.changes.keys_destroyed.push((KeyId(key), self.stamp.wall));
                 return Ok(());
             }
+            Control::KeyMade { .. } => {
+                // What is open may outlive the keys it was first sealed with.
+                let told = self.told.iter().map(|(key, told)| {
+                    (key.clone(), postcard::to_stdvec(told).expect("what was told always serialises"))
+                });
+                self.changes.told = told.collect();
+                self.keep_within(KEEP_SOON);
+                return Ok(());
+            }
             Control::PolicyApplied { policy, digest } => {
                 let old = std::mem::replace(&mut self.in_force.policy, *policy);
                 self.in_force.policy_digest = digest;
                 self.unkept_in_force = true;
+                self.looked_at_agreements(self.stamp.wall);
                 if self.rebuild.is_none() {
                     self.review_queue(&old)?;
                 }
@@ -414,6 +436,7 @@ impl Pipeline {
             others_told: &others,
             reference_key: &self.parts.reference_key,
             late,
+            now: self.stamp.wall,
         };
         let release = match decide(recipient, situation, &context) {
             Decision::Release(release) => *release,
@@ -481,6 +504,40 @@ impl Pipeline {
         }
         // A replay must not meet this record again: it would withdraw what has just been built.
         self.keep()
+    }
+
+    /// An agreement began or ended: what its group's members were to get is decided again.
+    fn review_agreements(&mut self, now: Stamp) -> Result<(), PipelineError> {
+        if self.policy_changes.is_none_or(|at| now.wall < at) {
+            return Ok(());
+        }
+        self.stamp = now;
+        let before = self.in_force.agreements_as_of;
+        self.looked_at_agreements(now.wall);
+        if self.rebuild.is_some() {
+            return Ok(());
+        }
+        self.put_out()?;
+        let policy = &self.in_force.policy;
+        let turned = policy.groups.iter().filter(|(_, group)| group.holds(before) != group.holds(now.wall));
+        let members: Vec<_> = turned
+            .inspect(
+                |(id, group)| tracing::info!(group = %id, holds = group.holds(now.wall), "an agreement began or ended"),
+            )
+            .flat_map(|(_, group)| &group.organisations)
+            .collect();
+        let concerned = policy.recipients.iter().filter(|(_, recipient)| members.contains(&&recipient.organisation));
+        let concerned: Vec<RecipientId> = concerned.map(|(id, _)| id.clone()).collect();
+        for recipient in &concerned {
+            self.withdraw_queue(recipient)?;
+        }
+        self.keep()
+    }
+
+    fn looked_at_agreements(&mut self, at: WallTime) {
+        self.in_force.agreements_as_of = at;
+        self.unkept_in_force = true;
+        self.policy_changes = self.in_force.policy.next_change(at);
     }
 
     fn withdraw_queue(&mut self, recipient: &RecipientId) -> Result<(), PipelineError> {
@@ -568,10 +625,11 @@ impl Pipeline {
 
     fn wake_at(&self) -> Option<GatewayTime> {
         let deadline = self.engine.next_deadline().map(|deadline| deadline.at);
-        match (deadline, self.keep_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let change = self.policy_changes.map(|at| {
+            let nanos = u64::try_from(at.0.saturating_sub(self.stamp.wall.0)).unwrap_or(0);
+            self.stamp.gateway.after(Duration::from_nanos(nanos))
+        });
+        [deadline, self.keep_at, change].into_iter().flatten().min()
     }
 
     fn remember(&self, letter: &DeadLetter) {

@@ -5,6 +5,8 @@ use crate::{
     marking::{Marking, Tlp},
     names::{Department, GroupId, OrganisationId, PersonId, Purpose, RecipientId, SensorId, ZoneId},
     sealed::FieldClass,
+    situation::Severity,
+    time::WallTime,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -27,9 +29,15 @@ pub struct Policy {
     /// Who may sign. A file without any is taken unsigned.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub persons: BTreeMap<PersonId, Person>,
+    /// What may be told where nothing else may, in the order in which they are looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tear_lines: Vec<TearLine>,
     /// Counts the versions of a signed file, so that an old one cannot be put back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub issue: u32,
+    /// How long values about persons are kept on the gateway.
+    #[serde(default, skip_serializing_if = "Retention::is_default")]
+    pub retention: Retention,
     /// Whose signatures it was taken with; empty if it was taken unsigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<PersonId>,
@@ -38,9 +46,79 @@ pub struct Policy {
     pub audit: Option<String>,
 }
 
+/// A sentence that its owner approved beforehand: what whoever may have none of the evidence is told instead of nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TearLine {
+    /// For which kinds of situation; all if empty.
+    pub kinds: Vec<KindPattern>,
+    /// Where; everywhere if `None`.
+    pub zones: Option<Vec<ZoneId>>,
+    /// How bad recipients are told it is, whatever the evidence says.
+    pub severity: Severity,
+    /// What they are told.
+    pub text: String,
+    /// Who may be told it.
+    pub marking: Marking,
+}
+
+impl TearLine {
+    /// Whether it is for a kind of situation in a zone.
+    pub fn fits(&self, kind: &str, zone: &ZoneId) -> bool {
+        let of_kind = self.kinds.is_empty() || self.kinds.iter().any(|pattern| pattern.matches(kind));
+        of_kind && self.zones.as_ref().is_none_or(|zones| zones.contains(zone))
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// How many whole days values about persons are kept after the day they were stored on. Then the key of that day is
+/// destroyed, and with it the values in every copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Plates, container codes and tags.
+    pub quasi_identity: u16,
+    /// Badges, names, and raw bytes that were not understood.
+    pub identity: u16,
+    /// What somebody reported.
+    pub source: u16,
+}
+
+impl Default for Retention {
+    /// Four weeks, as a recipient has by default; five for identities, the longest window in which patterns of an insider
+    /// are looked for.
+    fn default() -> Self {
+        Self { quasi_identity: 28, identity: 35, source: 35 }
+    }
+}
+
+impl Retention {
+    /// The most that may be asked for: a year.
+    pub const MOST_DAYS: u16 = 366;
+
+    /// Days for a class; the shortest of all for a class that tells nothing about a person by itself.
+    pub fn days(&self, class: FieldClass) -> u16 {
+        match class {
+            FieldClass::QuasiIdentity => self.quasi_identity,
+            FieldClass::Identity => self.identity,
+            FieldClass::Source => self.source,
+            _ => self.quasi_identity.min(self.identity).min(self.source),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Policy {
+    /// When the next agreement after a time begins or ends: what may be told changes then without a new file.
+    pub fn next_change(&self, after: WallTime) -> Option<WallTime> {
+        let agreements = self.groups.values().filter_map(|group| group.agreement.as_ref());
+        agreements.flat_map(|agreement| [agreement.from, agreement.until]).flatten().filter(|at| *at > after).min()
+    }
 }
 
 /// Somebody who may sign what one person alone may not do.
@@ -139,6 +217,34 @@ pub struct ScopedMarking {
 pub struct Group {
     /// Members.
     pub organisations: Vec<OrganisationId>,
+    /// What the group rests on; without one it holds for as long as the file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
+}
+
+impl Group {
+    /// Whether what is releasable to the group may be given to its members at a time.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.agreement.as_ref().is_none_or(|agreement| agreement.holds(at))
+    }
+}
+
+/// An agreement between organisations, such as a memorandum of understanding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// What it is called where it is filed.
+    pub reference: String,
+    /// From when it holds; always until then if `None`.
+    pub from: Option<WallTime>,
+    /// Until when; for ever if `None`.
+    pub until: Option<WallTime>,
+}
+
+impl Agreement {
+    /// Whether it is in force at a time: from its beginning, up to its end and not at it.
+    pub fn holds(&self, at: WallTime) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// An organisation or role that may be told.

@@ -146,6 +146,9 @@ pub struct Product {
     /// Which other recipients were told, as far as this one may know; class `method`.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub told: Vec<String>,
+    /// Whom it concerns and who was not told, and why; class `operational`, and only for who owns all of the evidence.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub not_told: Vec<NotDisseminated>,
     /// Until when an answer is asked for, RFC 3339 UTC.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "json-schema", schemars(extend("format" = "date-time")))]
@@ -156,6 +159,16 @@ pub struct Product {
     /// Frozen set of rates and calibration; class `method`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub model: Option<String>,
+}
+
+/// Somebody who was told nothing of a situation in one of their zones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct NotDisseminated {
+    /// Who.
+    pub recipient: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Admiralty grading.

@@ -32,6 +32,12 @@ impl Authority {
         Self { subscriber: Subscriber::connect(broker.port, "authority/gate-2/journal").await, events: Vec::new() }
     }
 
+    /// Our own subscriber is forgotten by a broker that stops.
+    async fn subscribe_again(&mut self, broker: &Mosquitto) {
+        self.take();
+        self.subscriber = Subscriber::connect(broker.port, "authority/gate-2/journal").await;
+    }
+
     fn take(&mut self) {
         let came = self.subscriber.drain().into_iter();
         self.events.extend(came.map(|(_, payload)| serde_json::from_slice::<Value>(&payload).expect("JSON")));
@@ -193,6 +199,7 @@ async fn kill_9_and_a_link_that_is_down_neither_lose_nor_double_an_entry() {
         port.gateway.start().await;
     }
     authority.up();
+    outside.subscribe_again(&authority).await;
     for round in 0..KILLS {
         for act in 0..5 {
             outside.has("situation.explained", &format!("QW-G2-R{round}A{act}")).await;

@@ -107,6 +107,7 @@ impl Gateway {
             Some("explain" | "replay" | "rates") => {
                 command.arg("--admin").arg(self.path("admin.sock")).arg("--state").arg(self.path("state"))
             }
+            Some("report") => command.arg("--state").arg(self.path("state")),
             _ => command.arg("--admin").arg(self.path("admin.sock")),
         };
         command.output().expect("the binary runs")

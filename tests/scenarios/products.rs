@@ -65,6 +65,7 @@ pub fn disseminate(scenario: &Scenario) -> BTreeMap<&'static str, Vec<CloudEvent
                 others_told: &others,
                 reference_key: &[9; 32],
                 late: false,
+                now: situation.concluded_wall,
             };
             let Decision::Release(release) = decide(&recipient, &situation, &context) else { continue };
             let events = sent.entry(name).or_default();
@@ -117,7 +118,7 @@ fn policy() -> Policy {
             delete_after_days: 28,
         }),
         markings: Vec::new(),
-        groups: [(GroupId::new("gate-2-watch").unwrap(), Group { organisations: members })].into(),
+        groups: [(GroupId::new("gate-2-watch").unwrap(), Group { organisations: members, agreement: None })].into(),
         recipients: [("port-police", police), ("gate-desk", desk)]
             .map(|(name, recipient)| (RecipientId::new(name).unwrap(), recipient))
             .into(),

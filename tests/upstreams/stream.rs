@@ -62,6 +62,7 @@ pub fn store_tailgating(stand: &Stand) {
         others_told: &[],
         reference_key: &fictional::REFERENCE_KEY,
         late: false,
+        now: situation.concluded_wall,
     };
     let mut told = Vec::new();
     for recipient in [police(), desk] {

@@ -314,7 +314,7 @@ fn policy() -> Policy {
     Policy {
         default_marking: Some(marking),
         markings: vec![scoped],
-        groups: [(name("watch"), Group { organisations: vec![name("police")] })].into(),
+        groups: [(name("watch"), Group { organisations: vec![name("police")], agreement: None })].into(),
         recipients: [(name("desk"), recipient)].into(),
         ..Policy::default()
     }

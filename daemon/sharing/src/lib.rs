@@ -11,16 +11,21 @@
 //!
 //! **Sharing knows no sensor's meaning, no rule and no network; it cannot make a situation, only make less of one.**
 
+pub mod acts;
 mod matrix;
+pub mod processing;
 mod product;
 pub mod signing;
+mod tear;
+mod why;
 mod words;
 
 pub use matrix::{Cell, who_gets_what};
+pub use why::{Why, why};
 pub use words::{mask, reference};
 
 use quaywatch_schemas::{
-    CloudEvent, OrganisationId, Policy, Product, Purpose, RecipientId, SensorId, Site, Situation,
+    CloudEvent, OrganisationId, Policy, Product, Purpose, RecipientId, SensorId, Site, Situation, WallTime,
     marking::{Marking, Releasable, Tlp},
     policy::Recipient,
     product::product_type,
@@ -44,6 +49,8 @@ pub struct Context<'a> {
     pub reference_key: &'a [u8; 32],
     /// Whether it is told after the fact.
     pub late: bool,
+    /// When it is decided, on the clock people read: agreements begin and end.
+    pub now: WallTime,
 }
 
 /// What comes of a situation for one recipient.
@@ -102,6 +109,8 @@ pub enum Withheld {
     AboveClearance,
     /// Nothing is releasable to its organisation.
     NotReleasable,
+    /// It was releasable under an agreement that has not begun or is over.
+    NoAgreement,
     /// It has none of the purposes the information may be used for.
     OtherPurpose,
     /// What is releasable to it does not bear the conclusion.
@@ -119,6 +128,7 @@ impl std::fmt::Display for Withheld {
             Self::NoMarking => "no marking covers the sensors",
             Self::AboveClearance => "marked above its clearance",
             Self::NotReleasable => "not releasable to its organisation",
+            Self::NoAgreement => "the agreement it would be released under is not in force",
             Self::OtherPurpose => "none of its purposes",
             Self::TooLittleLeft => "what is releasable to it does not bear the conclusion",
             Self::NeverTold => "it was never told of the opening",
@@ -131,20 +141,23 @@ pub fn decide(recipient_id: &RecipientId, situation: &Situation, context: &Conte
     let Some(recipient) = context.policy.recipients.get(recipient_id) else {
         return Decision::Withhold(Withheld::UnknownRecipient);
     };
-    let view = match View::of(recipient_id, recipient, situation, context) {
-        Ok(view) => view,
-        Err(reason) => return Decision::Withhold(reason),
-    };
+    let view = View::of(recipient_id, recipient, situation, context);
     // A situation that ends at once is told at once; an ending nobody was told the beginning of is nobody's business.
     let at_once = situation.phase == Phase::Closed && situation.revision == 1;
     let ended = matches!(situation.phase, Phase::Closed | Phase::Retracted);
-    if context.told.is_none() && ended && !at_once {
-        return Decision::Withhold(Withheld::NeverTold);
+    let never_told = context.told.is_none() && ended && !at_once;
+    let reason = match view {
+        Ok(_) if never_told => Withheld::NeverTold,
+        Ok(view) if (!ended || at_once) && view.says_too_little() => Withheld::TooLittleLeft,
+        Ok(view) => return product::build(&view, context),
+        Err(reason) => reason,
+    };
+    let for_others = matches!(reason, Withheld::OtherKinds | Withheld::OtherZones | Withheld::NeverTold);
+    match tear::line(recipient, &situation.kind, &situation.zone, context) {
+        Some(_) if never_told => Decision::Withhold(Withheld::NeverTold),
+        Some(line) if !for_others => tear::build(line, (recipient_id, recipient), situation, context),
+        _ => Decision::Withhold(reason),
     }
-    if (!ended || at_once) && view.probability() < LEAST_TOLD && view.is_partial() {
-        return Decision::Withhold(Withheld::TooLittleLeft);
-    }
-    product::build(&view, context)
 }
 
 /// A partial view below even odds says the opposite of the conclusion.
@@ -239,6 +252,11 @@ impl<'a> View<'a> {
         self.evidence.len() < self.situation.evidence.len()
     }
 
+    /// Whether what is left of it says the opposite of the conclusion.
+    fn says_too_little(&self) -> bool {
+        self.is_partial() && self.probability() < LEAST_TOLD
+    }
+
     fn probability(&self) -> f64 {
         if !self.is_partial() {
             return self.situation.probability;
@@ -259,16 +277,19 @@ impl<'a> View<'a> {
 
 fn releasable<'a>(recipient: &Recipient, sensor: &SensorId, context: &Context<'a>) -> Result<&'a Marking, Withheld> {
     let marking = marking_of(context.policy, context.site, sensor).ok_or(Withheld::NoMarking)?;
-    if !may_have(context.policy, &marking.releasable_to, &recipient.organisation) {
-        return Err(Withheld::NotReleasable);
-    }
+    permits(context, marking, recipient).map(|()| marking)
+}
+
+/// Whether a recipient may have what has this marking.
+fn permits(context: &Context<'_>, marking: &Marking, recipient: &Recipient) -> Result<(), Withheld> {
+    may_have(context, &marking.releasable_to, &recipient.organisation)?;
     if marking.tlp > recipient.clearance {
         return Err(Withheld::AboveClearance);
     }
     if !recipient.purposes.contains(&marking.purpose) {
         return Err(Withheld::OtherPurpose);
     }
-    Ok(marking)
+    Ok(())
 }
 
 /// A sensor's own marking, else its zone's, else the default. A sensor the site does not know has no zone, so nobody can say
@@ -282,13 +303,27 @@ fn marking_of<'a>(policy: &'a Policy, site: &Site, sensor: &SensorId) -> Option<
     })
 }
 
-fn may_have(policy: &Policy, releasable_to: &[Releasable], organisation: &OrganisationId) -> bool {
-    releasable_to.iter().any(|to| match to {
-        Releasable::Organisation(named) => named == organisation,
-        Releasable::Group(group) => {
-            policy.groups.get(group).is_some_and(|group| group.organisations.contains(organisation))
+fn may_have(
+    context: &Context<'_>,
+    releasable_to: &[Releasable],
+    organisation: &OrganisationId,
+) -> Result<(), Withheld> {
+    let mut reason = Withheld::NotReleasable;
+    for to in releasable_to {
+        match to {
+            Releasable::Organisation(named) if named == organisation => return Ok(()),
+            Releasable::Organisation(_) => {}
+            Releasable::Group(group) => {
+                let group = context.policy.groups.get(group);
+                match group.filter(|group| group.organisations.contains(organisation)) {
+                    Some(group) if group.holds(context.now) => return Ok(()),
+                    Some(_) => reason = Withheld::NoAgreement,
+                    None => {}
+                }
+            }
         }
-    })
+    }
+    Err(reason)
 }
 
 /// What holds for two pieces together: the higher marking, only those who may have both, the earlier deletion.

@@ -1,17 +1,17 @@
 //! Building one recipient's product from what it may see.
 
 use crate::{
-    Context, Decision, Release, Told, View,
-    words::{local_time, reference, render, rfc3339, timestamp, treated},
+    Context, Decision, Release, Told, View, Withheld,
+    words::{StandIns, local_time, reference, render, rfc3339, timestamp, treated},
 };
 use quaywatch_schemas::{
-    FieldClass, Product, WallTime,
-    marking::Releasable,
+    FieldClass, OrganisationId, Product, SensorId, Situation, WallTime,
+    marking::{Marking, Releasable},
     observation::NoData,
     policy::{Recipient, Treatment},
     product::{
-        Grading, Handling, ProductAlternative, ProductEvidence, ProductEvidenceGroup, ProductMedia, ProductMissing,
-        ProductSubject, ZoneName,
+        Grading, Handling, NotDisseminated, ProductAlternative, ProductEvidence, ProductEvidenceGroup, ProductMedia,
+        ProductMissing, ProductSubject, ZoneName,
     },
     situation::{Certainty, IdentityKind, Phase, Phrase, Side, Subject, capped_groups},
 };
@@ -48,7 +48,8 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
     let situation = view.situation;
     let (operational, method) = (view.shows(FieldClass::Operational), view.shows(FieldClass::Method));
     let key = context.reference_key;
-    let say = |phrase: &Phrase| render(phrase, view.recipient, key);
+    let stand_ins = view.stand_ins(context);
+    let say = |phrase: &Phrase| render(phrase, view.recipient, &stand_ins);
     // Sentences about all of the evidence are for those who may have all of it; others get the two that say what it is
     // about at all, without a value in them.
     let whole = view.whole;
@@ -85,7 +86,7 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
         time_quality: situation.clock,
         text,
         facts: if operational && whole { situation.facts.iter().map(say).collect() } else { Vec::new() },
-        assessment: operational.then(|| in_general(&situation.assessment, view, key)),
+        assessment: operational.then(|| in_general(&situation.assessment, view, &stand_ins)),
         alternatives: if method && whole { alternatives(view, &say) } else { Vec::new() },
         action: action.map(|action| say(&action.text)),
         subjects: situation.subjects.iter().map(|about| subject(view, about, context)).collect(),
@@ -94,8 +95,9 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
         capped: if method { capped(view) } else { Vec::new() },
         missing: if operational { missing(view, context) } else { Vec::new() },
         media: if view.shows(FieldClass::Media) { media(view, context) } else { Vec::new() },
-        handling: handling(view),
+        handling: handling(&view.marking, &view.owners, view.recipient, situation),
         told: if method { told(view, context) } else { Vec::new() },
+        not_told: if operational { not_told(view, context) } else { Vec::new() },
         answer_by: situation.answer_within.map(|within| rfc3339(situation.concluded_wall.after(within))),
         rule: method.then(|| situation.rule.clone()),
         model: method.then(|| situation.model.clone()),
@@ -107,7 +109,7 @@ fn text(view: &View<'_>, context: &Context<'_>, zone: &str, certainty: Certainty
     let situation = view.situation;
     let place = zone.replace(',', "");
     let at = local_time(situation.from, &context.site.timezone);
-    let headline = in_general(&situation.headline, view, context.reference_key);
+    let headline = in_general(&situation.headline, view, &view.stand_ins(context));
     let mut text = match (situation.phase, context.told) {
         (Phase::Retracted, _) => {
             return format!("{place}: withdrawn: {headline} at {at} local. Nothing needs to be done.");
@@ -123,14 +125,19 @@ fn text(view: &View<'_>, context: &Context<'_>, zone: &str, certainty: Certainty
 }
 
 /// A sentence that even a recipient of a part gets: then with no value and no detail.
-fn in_general(phrase: &Phrase, view: &View<'_>, key: &[u8; 32]) -> String {
+fn in_general(phrase: &Phrase, view: &View<'_>, stand_ins: &StandIns) -> String {
     if view.whole {
-        return render(phrase, view.recipient, key);
+        return render(phrase, view.recipient, stand_ins);
     }
-    render(phrase, &Recipient { fields: BTreeMap::new(), ..view.recipient.clone() }, key)
+    render(phrase, &Recipient { fields: BTreeMap::new(), ..view.recipient.clone() }, stand_ins)
 }
 
 impl View<'_> {
+    fn stand_ins(&self, context: &Context<'_>) -> StandIns {
+        let organisation = &self.recipient.organisation;
+        StandIns::of(organisation, &self.marking.purpose, self.situation.from, context.reference_key)
+    }
+
     fn shows(&self, class: FieldClass) -> bool {
         self.recipient.treatment(class) == Treatment::Show
     }
@@ -151,7 +158,7 @@ fn alternatives(view: &View<'_>, say: &impl Fn(&Phrase) -> String) -> Vec<Produc
 
 /// A subject as far as it may be known: an identity only if a sensor that this recipient may have evidence of read it.
 fn subject(view: &View<'_>, about: &Subject, context: &Context<'_>) -> ProductSubject {
-    let key = context.reference_key;
+    let stand_ins = view.stand_ins(context);
     let mut product = ProductSubject {
         role: about.role.clone(),
         plate: None,
@@ -163,7 +170,7 @@ fn subject(view: &View<'_>, about: &Subject, context: &Context<'_>) -> ProductSu
     };
     for identity in about.identities.iter().filter(|identity| view.may_know_read(&identity.read_by, context)) {
         let class = identity.kind.class();
-        let value = treated(class, &identity.value, view.recipient, key);
+        let value = treated(class, &identity.value, view.recipient, &stand_ins);
         match identity.kind {
             IdentityKind::Plate => {
                 product.plate_confidence = (value.is_some() && view.shows(class) && view.shows(FieldClass::Method))
@@ -171,7 +178,7 @@ fn subject(view: &View<'_>, about: &Subject, context: &Context<'_>) -> ProductSu
                 if view.shows(class) {
                     let others = identity.alternatives.iter();
                     product.plate_alternatives =
-                        others.filter_map(|other| treated(class, other, view.recipient, key)).collect();
+                        others.filter_map(|other| treated(class, other, view.recipient, &stand_ins)).collect();
                 }
                 product.plate = value;
             }
@@ -241,19 +248,23 @@ fn media(view: &View<'_>, context: &Context<'_>) -> Vec<ProductMedia> {
         .collect()
 }
 
-fn handling(view: &View<'_>) -> Handling {
-    let own = &view.recipient.organisation;
-    let named =
-        view.marking.releasable_to.iter().any(|to| matches!(to, Releasable::Organisation(named) if named == own));
-    let delete = view
-        .situation
+/// How something with this marking, which belongs to these, may be handled by this recipient.
+pub(crate) fn handling(
+    marking: &Marking,
+    owners: &BTreeSet<&OrganisationId>,
+    recipient: &Recipient,
+    situation: &Situation,
+) -> Handling {
+    let own = &recipient.organisation;
+    let named = marking.releasable_to.iter().any(|to| matches!(to, Releasable::Organisation(named) if named == own));
+    let delete = situation
         .concluded_wall
-        .after(core::time::Duration::from_secs(u64::from(view.marking.delete_after_days) * 24 * 3600));
+        .after(core::time::Duration::from_secs(u64::from(marking.delete_after_days) * 24 * 3600));
     Handling {
-        owner: view.owners.iter().map(|owner| owner.as_str()).collect::<Vec<_>>().join(", "),
-        purpose: view.marking.purpose.to_string(),
+        owner: owners.iter().map(|owner| owner.as_str()).collect::<Vec<_>>().join(", "),
+        purpose: marking.purpose.to_string(),
         // The owner needs nobody's leave.
-        releasable_to: if named && !view.owners.contains(own) { vec![own.to_string()] } else { Vec::new() },
+        releasable_to: if named && !owners.contains(own) { vec![own.to_string()] } else { Vec::new() },
         delete_by: timestamp(delete).map_or_else(String::new, |at| at.strftime("%Y-%m-%d").to_string()),
     }
 }
@@ -267,9 +278,33 @@ fn told(view: &View<'_>, context: &Context<'_>) -> Vec<String> {
                 .policy
                 .recipients
                 .get(*other)
-                .is_some_and(|other| crate::may_have(context.policy, &view.marking.releasable_to, &other.organisation))
+                .is_some_and(|other| crate::may_have(context, &view.marking.releasable_to, &other.organisation).is_ok())
         })
         .map(ToString::to_string)
+        .collect()
+}
+
+/// Whom the situation concerns and who gets nothing of it, and why: only for who owns all of it.
+fn not_told(view: &View<'_>, context: &Context<'_>) -> Vec<NotDisseminated> {
+    let own = &view.recipient.organisation;
+    let is_theirs = |sensor: &SensorId| {
+        crate::marking_of(context.policy, context.site, sensor).is_some_and(|marking| marking.owner == *own)
+    };
+    if !view.situation.evidence.iter().all(|piece| is_theirs(&piece.sensor)) {
+        return Vec::new();
+    }
+    let others = context.policy.recipients.iter().filter(|(id, _)| *id != view.recipient_id);
+    others
+        .filter_map(|(id, recipient)| {
+            let why = match View::of(id, recipient, view.situation, context) {
+                Ok(theirs) if theirs.says_too_little() => Withheld::TooLittleLeft,
+                Ok(_) | Err(Withheld::OtherKinds | Withheld::OtherZones) => return None,
+                Err(why) => why,
+            };
+            let only = crate::tear::line(recipient, &view.situation.kind, &view.situation.zone, context);
+            let why = if only.is_some() { format!("{why}; its tear line only") } else { why.to_string() };
+            Some(NotDisseminated { recipient: id.to_string(), why })
+        })
         .collect()
 }
 
@@ -285,6 +320,7 @@ fn digest(product: &Product) -> [u8; 16] {
         evidence: Vec::new(),
         capped: Vec::new(),
         told: Vec::new(),
+        not_told: Vec::new(),
         answer_by: None,
         alternatives: Vec::new(),
         grading: None,

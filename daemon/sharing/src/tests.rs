@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quaywatch_schemas::{
     Calibration, DomainId, FieldClass, GatewayTime, GroupId, Position, Private, Purpose, SiteId, WallTime, ZoneId,
     observation::{Media, NoData},
-    policy::{Confirm, Group, KindPattern, ScopedMarking, Treatment},
+    policy::{Agreement, Confirm, Group, KindPattern, ScopedMarking, TearLine, Treatment},
     site::{Rates, Role, Rules, Sensor, Status, Zone, ZoneKind, rules::Mode},
     situation::*,
     time::{ClockQuality, ClockState},
@@ -18,7 +18,7 @@ const KEY: [u8; 32] = [3; 32];
 /// 2026-03-14T02:12:04.120Z
 const FROM: WallTime = WallTime(1_773_454_324_120_000_000);
 
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let sensor = |role, domain: &str| Sensor {
         zone: ZoneId::new("lane-3").unwrap(),
         role,
@@ -88,7 +88,7 @@ fn recipient(organisation: &str, fields: &[(FieldClass, Treatment)]) -> Recipien
     }
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     use FieldClass::*;
     let police = recipient(
         "port-police",
@@ -109,7 +109,7 @@ fn policy() -> Policy {
     Policy {
         default_marking: Some(marking()),
         markings: Vec::new(),
-        groups: [(GroupId::new("gate-2-watch").unwrap(), Group { organisations: members })].into(),
+        groups: [(GroupId::new("gate-2-watch").unwrap(), Group { organisations: members, agreement: None })].into(),
         recipients: [("port-police", police), ("gate-desk", desk)]
             .map(|(id, recipient)| (RecipientId::new(id).unwrap(), recipient))
             .into(),
@@ -211,7 +211,8 @@ fn tailgating(granted: &str, following: &str) -> Situation {
 fn decided(recipient: &str, situation: &Situation, policy: &Policy, told: Option<&Told>) -> Decision {
     let site = site();
     let others = [RecipientId::new("gate-desk").unwrap()];
-    let context = Context { policy, site: &site, told, others_told: &others, reference_key: &KEY, late: false };
+    let context =
+        Context { policy, site: &site, told, others_told: &others, reference_key: &KEY, late: false, now: FROM };
     decide(&RecipientId::new(recipient).unwrap(), situation, &context)
 }
 
@@ -251,6 +252,33 @@ fn a_group_is_capped_again_for_what_a_recipient_may_have() {
     assert_eq!((product.capped.len(), product.evidence.len()), (0, 2));
     let sum = product.prior.unwrap() + product.evidence.iter().map(|piece| piece.weight).sum::<f64>();
     assert!((Calibration::Identity.probability(sum) - product.probability.unwrap()).abs() < 0.001);
+}
+
+/// A stand-in is one organisation's, for one purpose, in one month; within them it is the same for the same value.
+#[test]
+fn stand_ins_are_not_joined_over_organisations_purposes_or_months() {
+    let shown = |organisation: &str, purpose: &str, from: &str, plate: &str| {
+        let mut policy = policy();
+        let purpose = Purpose::new(purpose).unwrap();
+        policy.default_marking = Some(Marking { purpose: purpose.clone(), ..marking() });
+        let fields = [(FieldClass::QuasiIdentity, Treatment::Pseudonym)];
+        let desk = Recipient { purposes: vec![purpose], ..recipient(organisation, &fields) };
+        policy.recipients.insert(RecipientId::new("desk").unwrap(), desk);
+        let from = WallTime(i64::try_from(from.parse::<jiff::Timestamp>().unwrap().as_nanosecond()).unwrap());
+        let situation = Situation { from, ..tailgating("12-BRV-4", plate) };
+        released("desk", &situation, &policy).product.subjects[1].plate.clone().unwrap()
+    };
+    let one = shown("port-police", "port-facility-security", "2026-03-14T02:12:04Z", "7-KLB-09");
+    assert!(one.starts_with("p-") && !one.contains("KLB"), "{one}");
+    assert_eq!(shown("port-police", "port-facility-security", "2026-03-31T23:59:59Z", "7-KLB-09"), one);
+    for (organisation, purpose, from, plate) in [
+        ("acme-terminal", "port-facility-security", "2026-03-14T02:12:04Z", "7-KLB-09"),
+        ("port-police", "customs", "2026-03-14T02:12:04Z", "7-KLB-09"),
+        ("port-police", "port-facility-security", "2026-04-01T00:00:00Z", "7-KLB-09"),
+        ("port-police", "port-facility-security", "2026-03-14T02:12:04Z", "7-KLB-08"),
+    ] {
+        assert_ne!(shown(organisation, purpose, from, plate), one, "{organisation} {purpose} {from} {plate}");
+    }
 }
 
 /// What a recipient of a part is told is what such scores have turned out to mean, too.
@@ -435,8 +463,15 @@ fn a_sensor_the_site_does_not_know_has_no_default_marking() {
     let mut gone = site();
     gone.sensors.clear();
     let policy = policy();
-    let context =
-        Context { policy: &policy, site: &gone, told: None, others_told: &[], reference_key: &KEY, late: false };
+    let context = Context {
+        policy: &policy,
+        site: &gone,
+        told: None,
+        others_told: &[],
+        reference_key: &KEY,
+        late: false,
+        now: FROM,
+    };
     let decision = decide(&RecipientId::new("port-police").unwrap(), &situation, &context);
     assert_eq!(decision, Decision::Withhold(Withheld::NoMarking));
 }
@@ -518,4 +553,108 @@ proptest! {
             prop_assert!(full.get(field).is_some(), "{}", field);
         }
     }
+}
+
+/// What customs, who may have nothing of it, is told.
+fn with_a_tear_line() -> Policy {
+    let mut policy = policy();
+    let customs = Recipient {
+        purposes: vec![Purpose::new("customs-control").unwrap()],
+        ..recipient("customs", &[(FieldClass::Operational, Treatment::Show), (FieldClass::Method, Treatment::Show)])
+    };
+    policy.recipients.insert(RecipientId::new("customs").unwrap(), customs);
+    policy.tear_lines = vec![TearLine {
+        kinds: vec![KindPattern("gate.*".into())],
+        zones: None,
+        severity: Severity::Minor,
+        text: "The gate is being looked at; expect to wait.".into(),
+        marking: Marking {
+            tlp: Tlp::Green,
+            releasable_to: vec![Releasable::Organisation(OrganisationId::new("customs").unwrap())],
+            purpose: Purpose::new("customs-control").unwrap(),
+            ..marking()
+        },
+    }];
+    policy
+}
+
+#[test]
+fn who_may_have_nothing_is_told_its_tear_line_once_and_when_it_is_over() {
+    let policy = with_a_tear_line();
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let release = released("customs", &situation, &policy);
+    assert_eq!(
+        release.product.text,
+        "Gate 2 lane 3 inbound: at 03:12 local: The gate is being looked at; expect to wait."
+    );
+    let text = serde_json::to_string(&release.product).unwrap();
+    for hidden in ["12-BRV", "7-KLB", "grant", "loop-b", "Likely", "Observed", "probability", "12:04.1"] {
+        assert!(!text.contains(hidden), "{hidden} in {text}");
+    }
+    assert_eq!((release.tlp, release.product.severity), (Tlp::Green, Severity::Minor));
+
+    let more = Situation { revision: 3, probability: 0.999, ..situation.clone() };
+    assert_eq!(decided("customs", &more, &policy, Some(&release.told)), Decision::Unchanged);
+    let over = Situation { revision: 4, phase: Phase::Closed, ..situation.clone() };
+    let Decision::Release(over) = decided("customs", &over, &policy, Some(&release.told)) else { panic!("it is told") };
+    assert_eq!((over.product.phase, over.product.revision, over.product.supersedes), (Phase::Closed, 2, Some(1)));
+
+    // It is for who may have nothing, not for who did not ask.
+    let mut elsewhere = policy.clone();
+    elsewhere.recipients.get_mut("customs").unwrap().zones = Some(vec![]);
+    assert_eq!(decided("customs", &situation, &elsewhere, None), Decision::Withhold(Withheld::OtherZones));
+    let mut unapproved = policy;
+    unapproved.tear_lines[0].marking.tlp = Tlp::Red;
+    assert_eq!(decided("customs", &situation, &unapproved, None), Decision::Withhold(Withheld::NotReleasable));
+}
+
+#[test]
+fn nothing_of_the_evidence_changes_a_byte_of_a_tear_line() {
+    let policy = with_a_tear_line();
+    let (one, other) = (tailgating("12-BRV-4", "7-KLB-09"), tailgating("3-XTX-11", "9-ABC-2"));
+    let mut other = Situation { probability: 0.6, log_odds: 0.4, severity: Severity::Extreme, ..other };
+    other.evidence.pop();
+    other.until = Some(WallTime(FROM.0 + 1));
+    assert_eq!(released("customs", &one, &policy), released("customs", &other, &policy));
+}
+
+#[test]
+fn the_owner_is_told_who_was_not_told_and_why() {
+    let policy = with_a_tear_line();
+    let situation = tailgating("12-BRV-4", "7-KLB-09");
+    let told = |recipient: &str| released(recipient, &situation, &policy).product.not_told;
+    let [customs] = told("gate-desk").try_into().unwrap();
+    assert_eq!(customs.recipient, "customs");
+    assert_eq!(customs.why, "not releasable to its organisation; its tear line only");
+    assert_eq!(told("port-police"), [], "it owns nothing of it");
+}
+
+#[test]
+fn an_agreement_is_asked_each_time_and_what_it_released_ends_with_it() {
+    let mut policy = policy();
+    let group = GroupId::new("gate-2-watch").unwrap();
+    policy.default_marking.as_mut().unwrap().releasable_to = vec![Releasable::Group(group.clone())];
+    let (from, until) = (WallTime(FROM.0), WallTime(FROM.0 + 10));
+    let agreement = Agreement { reference: "MoU 2026-14".into(), from: Some(from), until: Some(until) };
+    policy.groups.get_mut(&group).unwrap().agreement = Some(agreement);
+    let (site, desk) = (site(), RecipientId::new("gate-desk").unwrap());
+    let at = |now: i64| {
+        let context = Context {
+            policy: &policy,
+            site: &site,
+            told: None,
+            others_told: &[],
+            reference_key: &KEY,
+            late: false,
+            now: WallTime(now),
+        };
+        match decide(&desk, &tailgating("12-BRV-4", "7-KLB-09"), &context) {
+            Decision::Withhold(why) => Some(why),
+            _ => None,
+        }
+    };
+    assert_eq!([at(from.0 - 1), at(until.0)], [Some(Withheld::NoAgreement); 2]);
+    assert_eq!([at(from.0), at(until.0 - 1)], [None; 2]);
+    let changes = [from.0 - 1, from.0, until.0].map(|after| policy.next_change(WallTime(after)));
+    assert_eq!(changes, [Some(from), Some(until), None]);
 }

@@ -1,9 +1,10 @@
 //! What a record of the log is in the journal.
 
-use super::changes;
+use super::{chain, changes};
 use quaywatch_schemas::{
-    Control, Policy, Site, WallTime,
-    control::{NodeAct, OperatorAct, ReceivedAnswer},
+    Control, PersonId, Policy, Site, WallTime,
+    control::{NodeAct, OperatorAct, ReceivedAnswer, SignedAct},
+    situation::IdentityKind,
 };
 use std::collections::BTreeMap;
 
@@ -128,6 +129,7 @@ fn answered(received: &ReceivedAnswer) -> Act {
 
 fn operator(by: &str, act: &OperatorAct) -> Act {
     match act {
+        OperatorAct::Signed { id, signed_by, act, .. } => signed(by, id, signed_by, act),
         OperatorAct::Tapped { sensor } => {
             Act::new("sensor.tapped", by, format!("Sensor {sensor} was watched, raw and decoded."))
                 .with("sensor", sensor)
@@ -143,6 +145,30 @@ fn operator(by: &str, act: &OperatorAct) -> Act {
             Act::new("dead-letters.read", by, "What could not be understood was read.").with("line", line)
         }
     }
+}
+
+/// What one person alone may not do. The reason is their own words and may name anybody: it is in the log, under the act's id.
+fn signed(by: &str, id: &[u8; 16], signed_by: &[PersonId], act: &SignedAct) -> Act {
+    let persons: Vec<&str> = signed_by.iter().map(PersonId::as_str).collect();
+    let who = persons.join(" and ");
+    let of = |act: Act, reference: &str, subject: &str, kind: &IdentityKind| {
+        act.with("reference", reference).with("subject", subject).with("kind", format!("{kind:?}").to_lowercase())
+    };
+    let entry = match act {
+        SignedAct::Revealed { reference, subject, kind } => {
+            of(Act::new("value.revealed", &who, "One value of a situation was shown."), reference, subject, kind)
+        }
+        SignedAct::Held { reference, subject, kind, case, authority, until } => {
+            let act = Act::new("value.held", &who, "One value of a situation is kept for a case.");
+            let act = of(act, reference, subject, kind).with("case", case).with("authority", authority);
+            act.with("until", chain::wall_text(*until))
+        }
+        SignedAct::Released { case } => {
+            Act::new("value.released", &who, "What was kept for a case is deleted.").with("case", case)
+        }
+        SignedAct::SubjectReported => Act::new("subject.reported", &who, "All that is held on one plate was listed."),
+    };
+    entry.with("id", hex(id)).with("asked_by", by)
 }
 
 fn node_act(by: &str, node: u16, act: &NodeAct) -> Act {

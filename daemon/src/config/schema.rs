@@ -2,7 +2,8 @@
 
 use super::{
     sharing::{
-        AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+        AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, RetentionTable,
+        ScopedMarkingTable, TearLineTable,
     },
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
@@ -42,12 +43,16 @@ struct SiteDocument {
 #[expect(dead_code, reason = "only its schema is used")]
 struct SharingDocument {
     file: Option<FileTable>,
+    retention: Option<RetentionTable>,
     /// Who may sign; with any here, every change of this file needs the signatures of two of them beside it (FILE.sig).
     persons: Option<BTreeMap<String, PersonTable>>,
     /// The marking of every sensor that no other marking names; without it nobody is told of those.
     marking: Option<MarkingTable>,
     /// Markings of named sensors or zones.
     markings: Option<BTreeMap<String, ScopedMarkingTable>>,
+    /// Sentences approved beforehand, by name; the first that fits is told.
+    #[serde(rename = "tear-lines")]
+    tear_lines: Option<BTreeMap<String, TearLineTable>>,
     /// Sharing groups, by name.
     groups: Option<BTreeMap<String, GroupTable>>,
     /// Who is told, by name.

@@ -6,7 +6,8 @@ mod recipients;
 mod tables;
 
 pub(super) use tables::{
-    AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
+    AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, RetentionTable,
+    ScopedMarkingTable, TearLineTable,
 };
 
 use super::{
@@ -14,11 +15,14 @@ use super::{
     document::{Named, Section, Table, did_you_mean},
     findings::{Findings, Source},
     plan::{Certificate, SharingPlan},
-    values::{Credential, FilePath},
+    values::{Credential, FilePath, Span},
     written::Written,
 };
 use quaywatch_drivers::node_link::Carrier;
-use quaywatch_schemas::{GroupId, OrganisationId, PersonId, Policy, RecipientId, policy::Group};
+use quaywatch_schemas::{
+    GroupId, OrganisationId, PersonId, Policy, RecipientId, Site, WallTime,
+    policy::{Agreement, Group, Retention},
+};
 use quaywatch_sharing::signing::Signature;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,8 +40,10 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
     }
     let file = root.table::<FileTable>("file", &mut findings);
     let persons: Named<PersonId, PersonTable> = root.named("persons", &mut findings);
+    let retention = root.table::<RetentionTable>("retention", &mut findings);
     let default = root.table::<MarkingTable>("marking", &mut findings);
     let scoped: Named<String, ScopedMarkingTable> = root.named("markings", &mut findings);
+    let tear_lines: Named<String, TearLineTable> = root.named("tear-lines", &mut findings);
     let groups: Named<GroupId, GroupTable> = root.named("groups", &mut findings);
     let recipients: Named<RecipientId, RecipientTable> = root.named("recipients", &mut findings);
     let answers = root.table::<AnswersTable>("answers", &mut findings);
@@ -46,10 +52,12 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
 
     let mut said = Said::default();
     let issue = file.and_then(|table| findings.value(table.value.issue)).unwrap_or_default();
+    let retention = retention.map(|table| read_retention(table, &mut findings)).unwrap_or_default();
     let persons = persons::read(persons, &mut findings);
-    let groups = read_groups(groups, &mut said, &mut findings);
+    let groups = read_groups(groups, &site.site, &mut said, &mut findings);
     let default_marking = default.and_then(|table| markings::default(table, &mut said, &mut findings));
     let markings = markings::scoped(scoped, &site.site, &mut said, &mut findings);
+    let tear_lines = markings::tear_lines(tear_lines, &site.site, &mut said, &mut findings);
     let answers = answers.and_then(|table| read_answers(table, site, &mut findings));
     if recipients.declared.is_empty() {
         findings.add(0..0, "there is no recipient", "add whom to tell: [recipients.NAME]");
@@ -64,7 +72,9 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
         groups,
         recipients,
         persons,
+        tear_lines,
         issue,
+        retention,
         signed_by: Vec::new(),
         audit: audit.as_ref().map(|audit| recipients::described(&audit.address)),
     };
@@ -108,12 +118,14 @@ impl Said {
 
 fn read_groups(
     tables: Named<GroupId, GroupTable>,
+    site: &Site,
     said: &mut Said,
     findings: &mut Findings,
 ) -> BTreeMap<GroupId, Group> {
     let mut groups = BTreeMap::new();
     let mut member_of: BTreeMap<OrganisationId, GroupId> = BTreeMap::new();
-    for (id, table) in tables.tables {
+    for (id, mut table) in tables.tables {
+        let agreement = read_agreement(&mut table, site, findings);
         let members = need_list(
             table.value.organisations,
             (&table.at, &table.path),
@@ -129,9 +141,40 @@ fn read_groups(
         }
         let organisations = members.iter().map(|member| member.get_ref().clone()).collect();
         said.organisations.extend(members);
-        groups.insert(id, Group { organisations });
+        groups.insert(id, Group { organisations, agreement });
     }
     groups
+}
+
+fn read_agreement(table: &mut Table<GroupTable>, site: &Site, findings: &mut Findings) -> Option<Agreement> {
+    let at = |key: &str| table.key(key);
+    let (from_at, until_at) = (at("from"), at("until"));
+    let has_days = table.has("from") || table.has("until");
+    let written = &mut table.value;
+    let (reference, from, until) = (written.agreement.take(), written.from.take(), written.until.take());
+    let has_reference = reference.is_some();
+    let (reference, from, until) = (findings.value(reference), findings.value(from), findings.value(until));
+    if has_days && !has_reference {
+        let at = if from.is_some() { from_at } else { until_at };
+        findings.add(at, "these are the days of an agreement that is not named", "add agreement = \"MoU 2026-14\"");
+        return None;
+    }
+    if let (Some(first), Some(last)) = (from, until)
+        && first.0 > last.0
+    {
+        findings.add(until_at, "this agreement ends before it begins", "swap `from` and `until`, or mend one of them");
+    }
+    let zone = jiff::tz::TimeZone::get(&site.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let begin = |day: jiff::civil::Date| {
+        let begin = day.to_zoned(zone.clone()).ok()?.timestamp();
+        Some(WallTime(i64::try_from(begin.as_nanosecond()).ok()?))
+    };
+    Some(Agreement {
+        reference: reference?.0,
+        from: from.and_then(|day| begin(day.0)),
+        // Its last day is a whole one.
+        until: until.and_then(|day| begin(day.0.tomorrow().ok()?)),
+    })
 }
 
 fn read_answers(
@@ -149,6 +192,29 @@ fn read_answers(
         findings.add(listen.span(), format!("{other} of the site file listens here already"), "choose another port");
     }
     Some((listen.into_inner().0, tls))
+}
+
+fn read_retention(table: Table<RetentionTable>, findings: &mut Findings) -> Retention {
+    let mut days = |span, default| findings.take(span).and_then(|span| whole_days(span, findings)).unwrap_or(default);
+    let standard = Retention::default();
+    Retention {
+        quasi_identity: days(table.value.quasi_identity, standard.quasi_identity),
+        identity: days(table.value.identity, standard.identity),
+        source: days(table.value.source, standard.source),
+    }
+}
+
+/// Keys are of whole days.
+fn whole_days(span: Spanned<Span>, findings: &mut Findings) -> Option<u16> {
+    const DAY: u64 = 86_400;
+    let seconds = span.get_ref().0.as_secs();
+    let whole = u16::try_from(seconds / DAY).ok().filter(|_| seconds.is_multiple_of(DAY));
+    let days = whole.filter(|days| (1..=Retention::MOST_DAYS).contains(days));
+    if days.is_none() {
+        let what = format!("values about persons are kept for 1 to {} whole days", Retention::MOST_DAYS);
+        findings.add(span.span(), what, "write whole days: \"28 d\"");
+    }
+    days
 }
 
 /// Who in the site file listens on an address.

@@ -14,12 +14,14 @@
 //! middle is stepped over, counted and said in a record, never a reason not to start.
 //!
 //! Identities: at intake a person's identity becomes a keyed handle, and every private value is sealed in the copy that
-//! goes to disk; the pipeline sees clear values in memory only (`keys.rs`).
+//! goes to disk; the pipeline sees clear values in memory only. Keys are made for every day, and destroyed when what they
+//! sealed has been kept for as long as its class may be (`keys.rs`, `days.rs`).
 //!
 //! **What is not promised:** a disk that lies about `fdatasync`, the loss of the disk, QoS 0 and Modbus values between two
 //! polls.
 
 mod clock;
+mod days;
 mod keys;
 mod log;
 mod outbox;
@@ -31,14 +33,14 @@ pub use keys::KeysError;
 pub(crate) use keys::replace;
 pub use log::{LogError, LogReader};
 pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError, Waiting};
-pub use state::{Changes, Checkpoint, Kept, Places, State, StateError};
+pub use state::{Changes, Checkpoint, Held, Kept, Places, State, StateError};
 pub use writer::{Next, WriterControl};
 
 use crate::audit::{Journal, JournalError};
 use keys::Keys;
 use log::Log;
 use quaywatch_drivers::intake::Intake;
-use quaywatch_schemas::{Control, GatewayTime, Position, Record, policy::PublicKey};
+use quaywatch_schemas::{Control, GatewayTime, Position, Record, policy::PublicKey, sealed::KeyId};
 use std::{
     fs::{self, File},
     io,
@@ -97,6 +99,7 @@ pub struct Opened {
     pub reference_key: [u8; 32],
     /// Seals the file of the nodes' keys.
     pub node_key: [u8; 32],
+    keys_made: Vec<KeyId>,
     writer: Writer,
     _lock: File,
 }
@@ -158,7 +161,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error(folder))?;
     let lock = lock(folder)?;
     keep_ballast(folder).map_err(io_error(folder))?;
-    let keys = Arc::new(Keys::open(folder)?);
+    let keys = Arc::new(Keys::open(folder, clock::wall())?);
     let log = Log::open(&folder.join("log"), &options)?;
     let (state, state_set_aside) = State::open(&folder.join("state.redb"), keys.clone())?;
     let found = log.found();
@@ -197,6 +200,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let (records_in, records) = mpsc::channel(64);
     let clock = clock::Clock::starting_after(GatewayTime(found.last_gateway.0.max(outbox.latest_concluded().0)));
     let (situation_key, reference_key, node_key) = (keys.situation(), keys.reference(), keys.node());
+    let keys_made = keys.made().to_vec();
     let (writer, control) = Writer::new(log, recovered.last, outbox.clone(), keys, clock, batches, records_in, options);
     Ok(Opened {
         intake,
@@ -209,6 +213,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
         situation_key,
         reference_key,
         node_key,
+        keys_made,
         writer,
         _lock: lock,
     })
@@ -239,6 +244,7 @@ impl Opened {
         if let Some(reason) = &self.recovered.new_epoch {
             findings.push(Record::Control(Control::EpochBegan { epoch: self.outbox.epoch(), reason: reason.clone() }));
         }
+        findings.extend(self.keys_made.iter().map(|key| Record::Control(Control::KeyMade { key: key.0 })));
         findings
     }
 }

@@ -159,6 +159,7 @@ fn released(to: &str, situation: &Situation, told: Option<&Told>) -> Release {
         others_told: &others,
         reference_key: &REFERENCE_KEY,
         late: false,
+        now: situation.concluded_wall,
     };
     match decide(&to, situation, &context) {
         Decision::Release(release) => *release,

@@ -108,7 +108,8 @@ pub fn policy() -> Policy {
     Policy {
         default_marking: Some(marking),
         markings: Vec::new(),
-        groups: [(name::<GroupId>("gate-2-watch"), Group { organisations: vec![police, terminal] })].into(),
+        groups: [(name::<GroupId>("gate-2-watch"), Group { organisations: vec![police, terminal], agreement: None })]
+            .into(),
         recipients: recipients.into(),
         ..Policy::default()
     }

@@ -6,7 +6,7 @@
 use super::{Parts, messages, messages::Frame, stream::wall_now};
 use crate::{ledger::StateError, pipeline::Picture};
 use quaywatch_schemas::{
-    Policy, Product, RecipientId, Site, Situation,
+    Policy, Product, RecipientId, Site, Situation, WallTime,
     product::Snapshot,
     situation::{Phase, SituationId},
 };
@@ -72,16 +72,16 @@ fn from_state(parts: &Parts, recipient: &RecipientId, up_to: u64) -> Result<Vec<
             _ => row.1.push(whom),
         }
     }
-    let mut open = Vec::new();
+    let (mut open, now) = (Vec::new(), wall_now());
     for (id, (account, others)) in told {
         let Some(account) = account else { continue };
         if let Some(situation) = parts.state.situation(&id)? {
-            open.extend(as_told(recipient, &situation, account, &others, (policy, site), &parts.reference_key));
+            open.extend(as_told(recipient, &situation, account, &others, (policy, site), &parts.reference_key, now));
         }
     }
     let (open, left_out) = most_important(open);
     let epoch_hex = parts.outbox.epoch_hex();
-    let frame = Frame { site, recipient, epoch_hex: &epoch_hex, now: wall_now() };
+    let frame = Frame { site, recipient, epoch_hex: &epoch_hex, now };
     Ok(messages::snapshot(frame, Snapshot { up_to, open, left_out }))
 }
 
@@ -94,13 +94,14 @@ fn as_told(
     others: &[RecipientId],
     (policy, site): (&Policy, &Site),
     reference_key: &[u8; 32],
+    now: WallTime,
 ) -> Option<Product> {
     if matches!(situation.phase, Phase::Closed | Phase::Retracted) {
         return None;
     }
     // One before the last, and nothing it could be the same as: the decision then makes the last one again.
     let before = (account.revision > 1).then(|| Told { revision: account.revision - 1, shown: [0; 16], ..account });
-    let context = Context { policy, site, told: before.as_ref(), others_told: others, reference_key, late: false };
+    let context = Context { policy, site, told: before.as_ref(), others_told: others, reference_key, late: false, now };
     match decide(recipient, situation, &context) {
         Decision::Release(release) => Some(release.product),
         Decision::Unchanged | Decision::Withhold(_) => None,
@@ -135,6 +136,7 @@ mod tests {
             others_told: &[],
             reference_key: &[3; 32],
             late: false,
+            now: situation.concluded_wall,
         };
         match decide(&recipient_id(), &situation, &context) {
             Decision::Release(release) => Told { revision, ..release.told },
@@ -143,7 +145,15 @@ mod tests {
     }
 
     fn seen(policy: &Policy, situation: &Situation, revision: u32) -> Option<Product> {
-        as_told(&recipient_id(), situation, told(revision), &[], (policy, &fictional::site()), &[3; 32])
+        as_told(
+            &recipient_id(),
+            situation,
+            told(revision),
+            &[],
+            (policy, &fictional::site()),
+            &[3; 32],
+            situation.concluded_wall,
+        )
     }
 
     #[test]

@@ -314,7 +314,7 @@ impl Stream {
 }
 
 /// The wall clock.
-pub(super) fn wall_now() -> WallTime {
+pub(crate) fn wall_now() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(since.as_nanos().min(i64::MAX as u128) as i64)
 }

@@ -219,6 +219,23 @@ proptest! {
         prop_assert_eq!(as_it_is, otherwise);
     }
 
+    /// Why something is not shown says nothing of what is not shown.
+    #[test]
+    fn why_it_is_withheld_reveals_nothing(rights in rights(), variant in "[a-z]{1,9}") {
+        let policy = rights.policy();
+        let said = |situation: &Situation| {
+            let (site, recipient) = (site(), RecipientId::new("gate-desk").unwrap());
+            let context =
+                Context { policy: &policy, site: &site, told: None, others_told: &[], reference_key: &KEY, late: false, now: FROM };
+            why(&recipient, situation, &context).to_string()
+        };
+        let (as_it_is, otherwise) = (said(&canary(&[], "")), said(&canary(&rights.withheld(), &variant)));
+        prop_assert_eq!(&as_it_is, &otherwise);
+        for hidden in SENSORS.into_iter().map(str::to_owned).chain(CLASSES.map(secret)) {
+            prop_assert!(!as_it_is.contains(&hidden), "{} in {}", hidden, as_it_is);
+        }
+    }
+
     /// Two pieces of information for different purposes are never in one product.
     #[test]
     fn one_product_has_one_purpose(rights in rights()) {

@@ -146,6 +146,7 @@ impl Rehearsal {
             others_told: &[],
             reference_key: &[9; 32],
             late: false,
+            now: situation.concluded_wall,
         };
         let Decision::Release(release) = decide(recipient, situation, &context) else { return };
         let product = &release.product;

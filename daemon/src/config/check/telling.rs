@@ -10,7 +10,7 @@ use crate::config::{
     plan::{Address, Broker, Certificate, FeedWay, Read, TlsFiles, Way},
 };
 use quaywatch_fusion::PATTERN_STOPPED;
-use quaywatch_schemas::{FieldClass, ZoneId, site::rules::Mode};
+use quaywatch_schemas::{FieldClass, WallTime, ZoneId, site::rules::Mode};
 use quaywatch_sharing::{
     signing::{self, Signable},
     who_gets_what,
@@ -33,7 +33,8 @@ pub(super) fn told_kinds(site: &SiteFile) -> Vec<(String, ZoneId)> {
 }
 
 pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<RecipientReport> {
-    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site));
+    let now = WallTime(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
+    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site), now);
     sharing
         .policy
         .recipients
@@ -44,7 +45,11 @@ pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<Recipien
             for cell in cells.iter().filter(|cell| cell.recipient == *id) {
                 let zones = match &cell.gets {
                     Ok(_) => gets.entry(cell.kind.clone()).or_default(),
-                    Err(why) => not.entry((why.to_string(), cell.kind.clone())).or_default(),
+                    Err(why) => {
+                        let only = cell.tear_line.as_ref().map(|text| format!("; only its tear line: {text}"));
+                        let why = format!("{why}{}", only.unwrap_or_default());
+                        not.entry((why, cell.kind.clone())).or_default()
+                    }
                 };
                 zones.push(cell.zone.to_string());
             }

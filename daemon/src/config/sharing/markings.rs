@@ -1,6 +1,10 @@
 //! Markings: of everything, of zones, of sensors.
 
-use super::{MarkingTable, Said, ScopedMarkingTable, need_list, tables::List};
+use super::{
+    MarkingTable, Said, ScopedMarkingTable, TearLineTable, need_list,
+    recipients::{pattern_exists, read_zones},
+    tables::List,
+};
 use crate::config::{
     document::{Named, Table, did_you_mean},
     findings::Findings,
@@ -10,7 +14,8 @@ use crate::config::{
 use quaywatch_schemas::{
     OrganisationId, Purpose, SensorId, Site, ZoneId,
     marking::{Marking, Releasable, Tlp},
-    policy::ScopedMarking,
+    policy::{ScopedMarking, TearLine},
+    situation::Severity,
 };
 use std::{collections::BTreeMap, ops::Range};
 use toml::Spanned;
@@ -79,6 +84,34 @@ pub(super) fn scoped(
         }
     }
     markings
+}
+
+pub(super) fn tear_lines(
+    tables: Named<String, TearLineTable>,
+    site: &Site,
+    said: &mut Said,
+    findings: &mut Findings,
+) -> Vec<TearLine> {
+    let mut lines = Vec::new();
+    for (_, table) in tables.tables {
+        let owner_at = (&table.at, table.path.as_str());
+        let TearLineTable { kinds, zones, text, severity, owner, tlp, releasable_to, purpose, delete_after } =
+            table.value;
+        let kinds = findings.all(kinds).map(Spanned::into_inner).unwrap_or_default();
+        kinds.iter().for_each(|kind| pattern_exists(kind, site, findings));
+        let zones = need_list(zones, owner_at, "zones", "zones = [\"lane-3\"], or [\"*\"] for everywhere", findings);
+        let zones = read_zones(zones, site, findings);
+        let help =
+            "text = \"Something needs attention here; keep clear.\", which says nothing that only the evidence says";
+        let text = findings.need(text, owner_at, "text", help);
+        let severity = findings.value(severity).map_or(Severity::Moderate, |Word(severity)| severity);
+        let written = Handling { owner, tlp, releasable_to, purpose, delete_after };
+        let marking = written.read(owner_at, said, findings);
+        let (Some(text), Some(marking)) = (text, marking) else { continue };
+        let kinds = kinds.into_iter().map(Spanned::into_inner).collect();
+        lines.push(TearLine { kinds, zones, severity, text: text.into_inner().0, marking });
+    }
+    lines
 }
 
 pub(super) fn zone_exists(zone: &Spanned<ZoneId>, site: &Site, findings: &mut Findings) {

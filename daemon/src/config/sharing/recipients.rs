@@ -86,7 +86,7 @@ pub(super) fn described(address: &Address) -> String {
 }
 
 /// A kind of the patterns' own family is said by a pattern of the site.
-fn pattern_exists(kind: &Spanned<KindPattern>, site: &Site, findings: &mut Findings) {
+pub(super) fn pattern_exists(kind: &Spanned<KindPattern>, site: &Site, findings: &mut Findings) {
     let meant = kind.get_ref();
     let kinds: Vec<String> = site.patterns.keys().map(PatternId::kind).collect();
     if meant.0.starts_with(FAMILY) && !kinds.iter().any(|kind| meant.matches(kind)) {
@@ -166,7 +166,7 @@ fn recipient(
     Some((recipient, Upstream { address, confirm, answer_token }))
 }
 
-fn read_zones(
+pub(super) fn read_zones(
     said: Vec<Spanned<crate::config::values::sharing::ZoneOrAll>>,
     site: &Site,
     findings: &mut Findings,

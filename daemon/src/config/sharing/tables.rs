@@ -3,7 +3,7 @@
 use crate::config::{
     values::{
         Credential, FilePath, HttpUrl, Listen, MqttUrl, Span, Text,
-        sharing::{OrganisationOrGroup, ZoneOrAll},
+        sharing::{Day, OrganisationOrGroup, ZoneOrAll},
     },
     written::{Inner, Word, Written},
 };
@@ -11,6 +11,7 @@ use quaywatch_schemas::{
     Department, OrganisationId, Purpose, SensorId, ZoneId,
     marking::Tlp,
     policy::{Confirm, KindPattern, PersonRole, PublicKey, Treatment},
+    situation::Severity,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -61,6 +62,36 @@ pub(in crate::config) struct ScopedMarkingTable {
     pub(super) delete_after: Option<Written<Span>>,
 }
 
+/// A sentence approved beforehand: what whoever may have none of the evidence is told instead of nothing.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct TearLineTable {
+    /// For which kinds of situation, such as "gate.tailgating" or "gate.*". Default: all.
+    pub(super) kinds: List<KindPattern>,
+    /// Where; ["*"] is everywhere.
+    #[schemars(required)]
+    pub(super) zones: List<ZoneOrAll>,
+    /// What they are told. It must say nothing that only the evidence says.
+    #[schemars(required)]
+    pub(super) text: Option<Written<Text>>,
+    /// How bad they are told it is, whatever the evidence says. Default: Moderate.
+    pub(super) severity: Option<Written<Word<Severity>>>,
+    /// Who owns it.
+    #[schemars(required)]
+    pub(super) owner: Option<Written<OrganisationId>>,
+    /// How far it may travel.
+    #[schemars(required)]
+    pub(super) tlp: Option<Written<Word<Tlp>>>,
+    /// Who may be given it: organisations, and groups as "group:NAME".
+    #[schemars(required)]
+    pub(super) releasable_to: List<OrganisationOrGroup>,
+    /// Why it may be used.
+    #[schemars(required)]
+    pub(super) purpose: Option<Written<Purpose>>,
+    /// When a recipient must delete it, in whole days. Default: 28 d.
+    pub(super) delete_after: Option<Written<Span>>,
+}
+
 /// A sharing group: its members see the same reference for the same situation.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +99,12 @@ pub(in crate::config) struct GroupTable {
     /// Members.
     #[schemars(required)]
     pub(super) organisations: List<OrganisationId>,
+    /// The agreement it rests on, as it is called where it is filed.
+    pub(super) agreement: Option<Written<Text>>,
+    /// Its first day, local; needs `agreement`.
+    pub(super) from: Option<Written<Day>>,
+    /// Its last day, local; needs `agreement`.
+    pub(super) until: Option<Written<Day>>,
 }
 
 /// An organisation or role that may be told.
@@ -165,6 +202,19 @@ pub(in crate::config) struct PersonTable {
     /// What their signatures are verified with, as `quaywatch sign --new-key FILE` prints it.
     #[schemars(required)]
     pub(super) key: Option<Written<PublicKey>>,
+}
+
+/// How long values about persons are kept on the gateway, in whole days after the day they were stored on; then their key
+/// is destroyed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::config) struct RetentionTable {
+    /// Plates, container codes and tags, and whole products that wait for a recipient. Default: 28 d.
+    pub(super) quasi_identity: Option<Written<Span>>,
+    /// Badges, names, and what could not be understood. Default: 35 d.
+    pub(super) identity: Option<Written<Span>>,
+    /// What somebody reported. Default: 35 d.
+    pub(super) source: Option<Written<Span>>,
 }
 
 /// This file itself.

@@ -13,6 +13,10 @@ pub(in crate::config) struct OrganisationOrGroup(pub(in crate::config) Releasabl
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::config) struct ZoneOrAll(pub(in crate::config) Option<ZoneId>);
 
+/// A whole day where the site is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::config) struct Day(pub(in crate::config) jiff::civil::Date);
+
 impl Value for OrganisationOrGroup {
     const EXPECTED: &'static str = "an organisation such as \"port-police\", or a group such as \"group:gate-2-watch\"";
 
@@ -26,6 +30,19 @@ impl Value for OrganisationOrGroup {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         texts(Self::EXPECTED, "^(group:)?[a-z0-9][a-z0-9-]{0,62}$")
+    }
+}
+
+impl Value for Day {
+    const EXPECTED: &'static str = "a day such as \"2027-06-30\"";
+
+    fn text(text: &str) -> Result<Self, Fault> {
+        let day = (text.len() == 10).then(|| text.parse().ok()).flatten();
+        day.map(Self).ok_or_else(|| not::<Self>(text, "write year, month and day: \"2027-06-30\""))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        texts(Self::EXPECTED, "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
     }
 }
 
