@@ -110,7 +110,9 @@ async fn what_an_operator_does_is_in_the_journal_and_outside_and_cannot_be_taken
     let reloaded = outside.has("files.reloaded", "applied").await;
     assert!(reloaded["who"].as_str().expect("text").starts_with("uid "), "{reloaded}");
 
-    drop(port.gateway.spawn_ask(&["tap", "mast"]));
+    let tap = port.gateway.spawn_ask(&["tap", "mast"]);
+    outside.has("sensor.tapped", "mast").await;
+    drop(tap);
     let _ = said(&port.gateway, &["explain", "QW-G2-ABCDEF"]);
     outside.has("situation.explained", "QW-G2-ABCDEF").await;
     let _ = said(&port.gateway, &["dead-letters"]);
@@ -121,7 +123,6 @@ async fn what_an_operator_does_is_in_the_journal_and_outside_and_cannot_be_taken
     assert!(said(&port.gateway, &["reload"]).0);
     let off = outside.has("audit.off", "nobody").await;
     let until_off = off["number"].as_u64().expect("a number");
-    drop(port.gateway.spawn_ask(&["tap", "mast"]));
     let _ = said(&port.gateway, &["explain", "QW-G2-GHJKMN"]);
     // Switched on again it goes on where it was.
     fs::write(port.gateway.path("sharing.toml"), exported(port.broker.port, authority.port)).expect("ours");

@@ -94,8 +94,9 @@ struct Message {
 impl Queue {
     fn new(journal: Reader, source: String) -> Self {
         let sent = journal.folder().join("sent");
-        // What cannot be read was never delivered: a recipient drops repeats.
-        let cursor = fs::read_to_string(&sent).ok().and_then(|text| read_cursor(&text)).unwrap_or_default();
+        // What cannot be read, or is ahead of a journal that was cut, says nothing: a recipient drops repeats.
+        let cursor = fs::read_to_string(&sent).ok().and_then(|text| read_cursor(&text));
+        let cursor = cursor.filter(|cursor| journal.has(*cursor)).unwrap_or_default();
         Self { journal, source, sent, cursor, waiting: VecDeque::new(), unwritten: 0, closed: false }
     }
 
@@ -352,4 +353,53 @@ async fn over_http(
         () = async { stop.cancelled().await; tokio::time::sleep(STOP_WITHIN).await } => {}
     }
     queue.write();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Journal;
+    use quaywatch_schemas::{Control, Position, Record, Stamp, Stamped};
+
+    /// A journal of a start, a stop and one checkpoint.
+    fn journal(folder: &std::path::Path) -> Journal {
+        let mut journal = Journal::open(folder, [7; 32]).unwrap();
+        let stamp = |position| Stamp { position: Position(position), ..Stamp::default() };
+        let started = Control::Started { build: "quaywatch".into(), boot: [1; 16] };
+        for (position, control) in [(1, started), (2, Control::Stopped)] {
+            let record = Stamped { stamp: stamp(position), record: Record::Control(control) };
+            journal.take(&record, None, None, 1);
+        }
+        journal.checkpoint(&stamp(2));
+        journal.sync(&stamp(2)).unwrap();
+        journal
+    }
+
+    fn ids(queue: &mut Queue, most: usize) -> Vec<String> {
+        let mut ids = Vec::new();
+        while ids.len() < most
+            && let Some(message) = queue.front().unwrap()
+        {
+            ids.push(message.id);
+            queue.taken();
+        }
+        ids
+    }
+
+    #[test]
+    fn an_export_goes_on_where_it_was_and_starts_over_with_a_journal_that_was_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = journal(folder.path());
+        let queue = || Queue::new(whole.reader(), "/quaywatch/NLRTM/gate-2/audit".into());
+        let all = ids(&mut queue(), 9);
+        let epoch = &whole.public_key().to_string()[..16];
+        assert_eq!(all, ["entry.1", "entry.2", "checkpoint.3"].map(|id| format!("{epoch}.{id}")));
+        assert_eq!(ids(&mut queue(), 9), Vec::<String>::new(), "all of it is delivered");
+        fs::write(folder.path().join("sent"), "1 0\n").unwrap();
+        assert_eq!(ids(&mut queue(), 9), all[1..]);
+        for ahead in ["4711 0\n", "nonsense", ""] {
+            fs::write(folder.path().join("sent"), ahead).unwrap();
+            assert_eq!(ids(&mut queue(), 9), all, "{ahead:?}");
+        }
+    }
 }

@@ -419,6 +419,11 @@ impl Reader {
         self.written.changed().await.is_ok()
     }
 
+    /// Whether a place is one it has come to.
+    pub(super) fn has(&self, cursor: Cursor) -> bool {
+        cursor.frame <= *self.written.borrow()
+    }
+
     /// Whether everything that is on disk lies before a place.
     pub(super) fn is_at_end(&self, cursor: Cursor) -> bool {
         cursor.frame >= *self.written.borrow()
