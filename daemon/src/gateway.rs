@@ -9,6 +9,7 @@ mod operations;
 mod parts;
 
 use crate::{
+    acts::Used,
     admin,
     commands::Files,
     config::{self, SharingFile, SiteFile, Wiring},
@@ -72,16 +73,20 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
     }
     let findings = opened.findings();
     let (intake, outbox, state) = (opened.intake.clone(), opened.outbox.clone(), opened.state.clone());
+    let journal = opened.journal.take().ok_or_else(|| cannot("the store was opened without its audit journal"))?;
+    let audit = journal.reader();
     let (writer, reference_key) = (opened.control.clone(), opened.reference_key);
     let (pipeline, from) = Pipeline::resume(pipeline::Parts {
         outbox: outbox.clone(),
         state: state.clone(),
+        journal,
         writer: writer.clone(),
         situation_key: opened.situation_key,
         reference_key,
         board: board.clone(),
     })
     .map_err(cannot)?;
+    let used = Arc::new(Used::open(&options.state));
     let (picture, learned, dead_letters) = (pipeline.picture(), pipeline.learned(), pipeline.dead_letters());
     let admission = Admission::new(&options.state, picture.clone(), board.clone());
     let read = read.at_start(&admission, &options.files).map_err(GatewayError)?;
@@ -95,8 +100,8 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         })
         .map_err(cannot)?;
 
-    let mut started = findings;
-    started.push(Record::Control(Control::Started { build: build(), boot: random()? }));
+    let mut started = vec![Record::Control(Control::Started { build: build(), boot: random()? })];
+    started.extend(findings);
     started.extend(read.controls());
     let first = tokio::select! {
         first = intake.store(started) => first.map_err(cannot),
@@ -120,6 +125,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
         learned,
         reload: reload_in,
         nodes: nodes.clone(),
+        used,
         sensors: Arc::new(move |sensor: &SensorId| known.load().contains(sensor)),
         dead_letters: Arc::new(move |line: Option<&LineId>| {
             let letters = dead_letters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -143,6 +149,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
             board: board.clone(),
             reference_key,
         },
+        audit,
     };
     let admin = tokio::spawn(admin::serve(admin, options.admin, background.clone()));
     let watch = tokio::spawn(watch_ledger(writer, board.clone(), background.clone()));
@@ -182,6 +189,11 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
 
     running.stop_lines().await;
     drop(shared);
+    if outcome.is_ok()
+        && let Err(why) = intake.store(vec![Record::Control(Control::Stopped)]).await
+    {
+        tracing::error!(%why, "the stop could not be recorded");
+    }
     let _ = blocking(move || ledger.stop()).await;
     let _ = blocking(move || pipeline.join()).await;
     let outcome = match (outcome, pipeline_ended.try_recv()) {
@@ -242,6 +254,10 @@ impl Read {
     }
 }
 
+/// The pipeline enters within milliseconds; one that is far behind does not hold up a reload: the entry waits for the next
+/// recipient then.
+const ENTERED_WITHIN: Duration = Duration::from_secs(5);
+
 /// Reads the files again. Bad files leave everything as it is and are named in health until good ones are read.
 async fn reload(
     files: &Files,
@@ -261,7 +277,9 @@ async fn reload(
         }
     };
     // First the record, then the lines: what a new line says must find its sensor in force.
-    shared.intake.store(read.controls().into()).await.map_err(|why| why.to_string())?;
+    let stored = shared.intake.store(read.controls().into()).await.map_err(|why| why.to_string())?;
+    // And before the export can be switched off, what was changed is in the journal for whoever gets it now.
+    let _ = tokio::time::timeout(ENTERED_WITHIN, shared.audit.clone().entered(stored.last)).await;
     sensors.store(Arc::new(read.sensors()));
     admission.took(&read.sharing).map_err(|why| why.to_string())?;
     *wiring = read.wiring;

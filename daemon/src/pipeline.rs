@@ -18,6 +18,7 @@ mod rebuild;
 pub use learning::Learned;
 
 use crate::{
+    audit::{Head, Journal},
     guards::CEL,
     health::{Board, Condition},
     ledger::{Changes, Checkpoint, Class, Lane, NewEntry, Next, Outbox, Places, State, StateError, WriterControl},
@@ -50,6 +51,8 @@ pub struct Parts {
     pub outbox: Outbox,
     /// Where the checkpoint and everything a person may ask for goes.
     pub state: State,
+    /// Who did what.
+    pub journal: Journal,
     /// Wakes the pipeline when a deadline is due.
     pub writer: WriterControl,
     /// Keys the ids of situations.
@@ -143,6 +146,9 @@ struct InForce {
     adopted: Model,
     /// Who put the rates in force, and when.
     adopted_by: Option<(String, WallTime)>,
+    /// Where the audit journal stood: one that ends earlier was cut.
+    #[serde(default)]
+    audit: Option<Head>,
 }
 
 impl Default for InForce {
@@ -156,6 +162,7 @@ impl Default for InForce {
             security_level: 1,
             adopted: Model::default(),
             adopted_by: None,
+            audit: None,
         }
     }
 }
@@ -193,11 +200,15 @@ const DEAD_LETTERS: usize = 256;
 
 impl Pipeline {
     /// Picks up where the checkpoint stands. Returns the pipeline and the position the log must be replayed from.
-    pub fn resume(parts: Parts) -> Result<(Self, Position), PipelineError> {
+    pub fn resume(mut parts: Parts) -> Result<(Self, Position), PipelineError> {
         let checkpoint = parts.state.checkpoint().map_err(cannot)?;
         let told = parts.state.told().map_err(cannot)?;
         let mut learner = learning::Stored::read(&parts.state).map_err(cannot)?.learner;
         let in_force = InForce::read(&parts.state).map_err(cannot)?;
+        if let Some(known) = in_force.as_ref().and_then(|in_force| in_force.audit.as_ref()) {
+            parts.journal.expect(known);
+        }
+        parts.journal.begin_after(checkpoint.as_ref().map_or(Position(0), |checkpoint| checkpoint.position));
         let mut told_until = GatewayTime(0);
         let (engine, outputs_before, replay_after, rebuild) = match &checkpoint {
             // A new store, or one whose state was lost: what made products before must not make them again, and what comes
@@ -248,7 +259,7 @@ impl Pipeline {
             dead_letters: DeadLetters::default(),
             learner,
             learned: true,
-            unkept_learning: false,
+            unkept_learning: true,
             learned_out: watch::Sender::new(None),
         };
         pipeline.measure();
@@ -306,6 +317,8 @@ impl Pipeline {
     }
 
     fn take_record(&mut self, record: Stamped) -> Result<(), PipelineError> {
+        let policy = Some(&self.in_force.policy).filter(|_| self.in_force.policy_digest != [0; 32]);
+        self.parts.journal.take(&record, self.in_force.site.as_ref(), policy, self.in_force.security_level);
         self.review_agreements(record.stamp)?;
         self.stamp = record.stamp;
         self.unkept_records += 1;
@@ -343,6 +356,15 @@ impl Pipeline {
             }
             Control::KeyDestroyed { key } => {
                 self.changes.keys_destroyed.push((KeyId(key), self.stamp.wall));
+                return Ok(());
+            }
+            Control::KeyMade { .. } => {
+                // What is open may outlive the keys it was first sealed with.
+                let told = self.told.iter().map(|(key, told)| {
+                    (key.clone(), postcard::to_stdvec(told).expect("what was told always serialises"))
+                });
+                self.changes.told = told.collect();
+                self.keep_within(KEEP_SOON);
                 return Ok(());
             }
             Control::PolicyApplied { policy, digest } => {
@@ -549,7 +571,9 @@ impl Pipeline {
         self.put_out()
     }
 
+    /// Puts on disk who did what, then what is to be told.
     fn put_out(&mut self) -> Result<(), PipelineError> {
+        self.parts.journal.sync(&self.stamp).map_err(cannot)?;
         if self.entries.is_empty() {
             return Ok(());
         }
@@ -570,11 +594,18 @@ impl Pipeline {
     }
 
     fn keep(&mut self) -> Result<(), PipelineError> {
+        self.parts.journal.checkpoint(&self.stamp);
+        self.parts.journal.sync(&self.stamp).map_err(cannot)?;
         // While an engine is being rebuilt the old checkpoint stands: it is what the rebuild ends at.
         if self.rebuild.is_none() && self.stamp.position.0 > 0 {
             let kept = Kept { engine: self.engine.snapshot(), outputs_before: self.outputs_before };
             let mut changes = std::mem::take(&mut self.changes);
             changes.learned = std::mem::take(&mut self.unkept_learning).then(|| self.stored_learning());
+            let head = self.parts.journal.head();
+            if self.in_force.audit.as_ref() != Some(head) {
+                self.in_force.audit = Some(head.clone());
+                self.unkept_in_force = true;
+            }
             if std::mem::take(&mut self.unkept_in_force) {
                 // Files of people grow settings: what one version kept the next one reads.
                 changes.in_force = Some(serde_json::to_vec(&self.in_force).map_err(cannot)?);
@@ -647,6 +678,11 @@ impl Pipeline {
             position: self.stamp.position,
         });
     }
+}
+
+/// Where the audit journal of a store stood when its state was last kept.
+pub fn audit_head(state: &State) -> Result<Option<Head>, StateError> {
+    Ok(InForce::read(state)?.and_then(|in_force| in_force.audit))
 }
 
 /// Guards are in one language wherever an engine works on a log.

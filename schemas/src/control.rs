@@ -3,14 +3,15 @@
 
 use crate::{
     model::Model,
-    names::{LineId, RecipientId, SensorId},
+    names::{LineId, PersonId, RecipientId, SensorId},
     policy::Policy,
     record::PrivateField,
     reference::References,
     site::Site,
+    situation::IdentityKind,
     time::WallTime,
 };
-use alloc::{boxed::Box, string::String};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// A control record.
@@ -57,6 +58,8 @@ pub enum Control {
         #[serde(with = "self_describing")]
         act: Box<NodeAct>,
     },
+    /// The gateway was asked to stop and does; one that starts without this before it was cut off.
+    Stopped,
 }
 
 /// What was done to a node. Keys are never part of it.
@@ -111,6 +114,30 @@ pub enum OperatorAct {
     Explained { reference: String },
     /// Read the dead letters of a line.
     ReadDeadLetters { line: Option<LineId> },
+    /// Had something done that one person alone may not.
+    Signed {
+        /// The act's random id.
+        id: [u8; 16],
+        /// Whose signatures it had.
+        signed_by: Vec<PersonId>,
+        /// Why, in their words.
+        reason: String,
+        /// What; never a value.
+        act: SignedAct,
+    },
+}
+
+/// What two persons had done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignedAct {
+    /// One value of one situation was shown.
+    Revealed { reference: String, subject: String, kind: IdentityKind },
+    /// One value of one situation is kept for a case, whatever retention says, until a moment.
+    Held { reference: String, subject: String, kind: IdentityKind, case: String, authority: String, until: WallTime },
+    /// What was kept for a case is deleted.
+    Released { case: String },
+    /// All that is held on one plate was listed.
+    SubjectReported,
 }
 
 /// An answer and who gave it by which way.

@@ -24,6 +24,8 @@ extern crate std;
 pub mod frame;
 
 #[cfg(feature = "alloc")]
+pub mod audit;
+#[cfg(feature = "alloc")]
 pub mod control;
 #[cfg(feature = "alloc")]
 pub mod marking;

@@ -35,9 +35,15 @@ pub struct Policy {
     /// Counts the versions of a signed file, so that an old one cannot be put back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub issue: u32,
+    /// How long values about persons are kept on the gateway.
+    #[serde(default, skip_serializing_if = "Retention::is_default")]
+    pub retention: Retention,
     /// Whose signatures it was taken with; empty if it was taken unsigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signed_by: Vec<PersonId>,
+    /// Where the audit journal is exported to, without secrets; nowhere if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<String>,
 }
 
 /// A sentence that its owner approved beforehand: what whoever may have none of the evidence is told instead of nothing.
@@ -66,6 +72,45 @@ impl TearLine {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// How many whole days values about persons are kept after the day they were stored on. Then the key of that day is
+/// destroyed, and with it the values in every copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Plates, container codes and tags.
+    pub quasi_identity: u16,
+    /// Badges, names, and raw bytes that were not understood.
+    pub identity: u16,
+    /// What somebody reported.
+    pub source: u16,
+}
+
+impl Default for Retention {
+    /// Four weeks, as a recipient has by default; five for identities, the longest window in which patterns of an insider
+    /// are looked for.
+    fn default() -> Self {
+        Self { quasi_identity: 28, identity: 35, source: 35 }
+    }
+}
+
+impl Retention {
+    /// The most that may be asked for: a year.
+    pub const MOST_DAYS: u16 = 366;
+
+    /// Days for a class; the shortest of all for a class that tells nothing about a person by itself.
+    pub fn days(&self, class: FieldClass) -> u16 {
+        match class {
+            FieldClass::QuasiIdentity => self.quasi_identity,
+            FieldClass::Identity => self.identity,
+            FieldClass::Source => self.source,
+            _ => self.quasi_identity.min(self.identity).min(self.source),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Policy {

@@ -169,6 +169,13 @@ impl Handle {
     }
 }
 
+/// As situations carry it: 32 hexadecimal digits.
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// A person as a credential names them: the handle fusion works with, and the identity itself, sealed at rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {

@@ -90,9 +90,33 @@ pub struct Situation {
 }
 
 impl Situation {
+    /// Calls `visit` for every value that a class of field stands beside. Sealing and opening both go through here.
+    pub fn visit_private(&mut self, visit: &mut dyn FnMut(FieldClass, &mut Private)) {
+        let actions = self.actions.iter_mut().flat_map(|action| [&mut action.brief, &mut action.text]);
+        let phrases = [&mut self.headline, &mut self.assessment].into_iter().chain(&mut self.facts).chain(actions);
+        let phrases = phrases.chain(self.evidence.iter_mut().map(|piece| &mut piece.said));
+        let phrases = phrases.chain(self.alternatives.iter_mut().map(|alternative| &mut alternative.text));
+        phrases.for_each(|phrase| visit_parts(&mut phrase.0, visit));
+        for identity in self.subjects.iter_mut().flat_map(|subject| &mut subject.identities) {
+            let class = identity.kind.class();
+            visit(class, &mut identity.value);
+            identity.alternatives.iter_mut().for_each(|value| visit(class, value));
+        }
+    }
+
     /// CAP words for how sure.
     pub fn certainty(&self) -> Certainty {
         Certainty::of(self.probability)
+    }
+}
+
+fn visit_parts(parts: &mut [Part], visit: &mut dyn FnMut(FieldClass, &mut Private)) {
+    for part in parts {
+        match part {
+            Part::Words(_) | Part::Time(_) => {}
+            Part::Value { class, value } => visit(*class, value),
+            Part::Detail { parts, .. } => visit_parts(parts, visit),
+        }
     }
 }
 

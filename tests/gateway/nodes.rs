@@ -164,6 +164,14 @@ async fn a_node_is_enrolled_found_configured_given_a_new_key_doubled_and_revoked
     let told = ["enrolled", "identified", "configured", "configured", "update-ordered", "update-ended"];
     let then = ["rotation-began", "rotated", "quarantined", "cleared", "revoked", "enrolled"];
     assert_eq!(names, [told, then].concat());
+    eventually(SOON, async || {
+        let entered = String::from_utf8_lossy(&gateway.ask(&["audit", "list"]).stdout).into_owned();
+        match names.iter().find(|name| !entered.contains(&format!(" node.{name}: Node {NUMBER} "))) {
+            Some(name) => Err(format!("{name} is not in the journal: {entered}")),
+            None => Ok(()),
+        }
+    })
+    .await;
     assert!(!gateway.log().contains("panicked"));
 }
 

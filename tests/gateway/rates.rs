@@ -73,6 +73,8 @@ async fn rates_are_proposed_from_passages_and_verdicts_and_hold_once_a_person_ha
     assert!(down.contains(&format!("in force: {id}, adopted by uid ")), "{down}");
     let replayed = said(&port.gateway, &["replay", "--quiet"]).expect("the same");
     assert!(replayed.contains("the same, byte for byte"), "{replayed}");
+    let entered = said(&port.gateway, &["audit", "list"]).expect("a journal");
+    assert!(entered.lines().any(|line| line.contains(" uid ") && line.contains(" rates.adopted: ")), "{entered}");
     let live = said(&port.gateway, &["rates", "adopt", &id]).expect_err("nobody runs");
     assert!(live.contains("no gateway answers"), "{live}");
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{fs, path::PathBuf, process::Command};
 
 /// Makes a person's key; what the sharing file says of them.
-fn person(gateway: &Gateway, name: &str, department: &str, role: &str) -> String {
+pub(crate) fn person(gateway: &Gateway, name: &str, department: &str, role: &str) -> String {
     let key = gateway.path(&format!("{name}.key"));
     let made = Command::new(binary()).args(["sign", "--new-key"]).arg(&key).output().expect("the binary runs");
     assert!(made.status.success(), "{made:?}");
@@ -17,10 +17,15 @@ fn person(gateway: &Gateway, name: &str, department: &str, role: &str) -> String
 
 /// Signs the sharing file as it is now.
 fn sign(gateway: &Gateway, names: &[&str]) {
+    sign_file(gateway, "sharing.toml", names);
+}
+
+/// Signs a file as it is now.
+pub(crate) fn sign_file(gateway: &Gateway, file: &str, names: &[&str]) {
     for name in names {
         let key = gateway.path(&format!("{name}.key"));
         let mut command = Command::new(binary());
-        command.arg("sign").arg(gateway.path("sharing.toml")).args(["--as", name, "--key"]).arg(key);
+        command.arg("sign").arg(gateway.path(file)).args(["--as", name, "--key"]).arg(key);
         let signed = command.output().expect("the binary runs");
         assert!(signed.status.success(), "{signed:?}");
     }

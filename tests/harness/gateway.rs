@@ -103,9 +103,11 @@ impl Gateway {
         let mut command = Command::new(binary());
         command.args(words);
         match words.first().copied() {
+            Some("audit") => command.arg("--state").arg(self.path("state")),
             Some("explain" | "replay" | "rates") => {
                 command.arg("--admin").arg(self.path("admin.sock")).arg("--state").arg(self.path("state"))
             }
+            Some("report") => command.arg("--state").arg(self.path("state")),
             _ => command.arg("--admin").arg(self.path("admin.sock")),
         };
         command.output().expect("the binary runs")

@@ -11,7 +11,9 @@
 //!
 //! **Sharing knows no sensor's meaning, no rule and no network; it cannot make a situation, only make less of one.**
 
+pub mod acts;
 mod matrix;
+pub mod processing;
 mod product;
 pub mod signing;
 mod tear;

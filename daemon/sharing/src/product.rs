@@ -2,7 +2,7 @@
 
 use crate::{
     Context, Decision, Release, Told, View, Withheld,
-    words::{local_time, reference, render, rfc3339, timestamp, treated},
+    words::{StandIns, local_time, reference, render, rfc3339, timestamp, treated},
 };
 use quaywatch_schemas::{
     FieldClass, OrganisationId, Product, SensorId, Situation, WallTime,
@@ -48,7 +48,8 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
     let situation = view.situation;
     let (operational, method) = (view.shows(FieldClass::Operational), view.shows(FieldClass::Method));
     let key = context.reference_key;
-    let say = |phrase: &Phrase| render(phrase, view.recipient, key);
+    let stand_ins = view.stand_ins(context);
+    let say = |phrase: &Phrase| render(phrase, view.recipient, &stand_ins);
     // Sentences about all of the evidence are for those who may have all of it; others get the two that say what it is
     // about at all, without a value in them.
     let whole = view.whole;
@@ -85,7 +86,7 @@ fn product(view: &View<'_>, context: &Context<'_>, probability: f64, certainty: 
         time_quality: situation.clock,
         text,
         facts: if operational && whole { situation.facts.iter().map(say).collect() } else { Vec::new() },
-        assessment: operational.then(|| in_general(&situation.assessment, view, key)),
+        assessment: operational.then(|| in_general(&situation.assessment, view, &stand_ins)),
         alternatives: if method && whole { alternatives(view, &say) } else { Vec::new() },
         action: action.map(|action| say(&action.text)),
         subjects: situation.subjects.iter().map(|about| subject(view, about, context)).collect(),
@@ -108,7 +109,7 @@ fn text(view: &View<'_>, context: &Context<'_>, zone: &str, certainty: Certainty
     let situation = view.situation;
     let place = zone.replace(',', "");
     let at = local_time(situation.from, &context.site.timezone);
-    let headline = in_general(&situation.headline, view, context.reference_key);
+    let headline = in_general(&situation.headline, view, &view.stand_ins(context));
     let mut text = match (situation.phase, context.told) {
         (Phase::Retracted, _) => {
             return format!("{place}: withdrawn: {headline} at {at} local. Nothing needs to be done.");
@@ -124,14 +125,19 @@ fn text(view: &View<'_>, context: &Context<'_>, zone: &str, certainty: Certainty
 }
 
 /// A sentence that even a recipient of a part gets: then with no value and no detail.
-fn in_general(phrase: &Phrase, view: &View<'_>, key: &[u8; 32]) -> String {
+fn in_general(phrase: &Phrase, view: &View<'_>, stand_ins: &StandIns) -> String {
     if view.whole {
-        return render(phrase, view.recipient, key);
+        return render(phrase, view.recipient, stand_ins);
     }
-    render(phrase, &Recipient { fields: BTreeMap::new(), ..view.recipient.clone() }, key)
+    render(phrase, &Recipient { fields: BTreeMap::new(), ..view.recipient.clone() }, stand_ins)
 }
 
 impl View<'_> {
+    fn stand_ins(&self, context: &Context<'_>) -> StandIns {
+        let organisation = &self.recipient.organisation;
+        StandIns::of(organisation, &self.marking.purpose, self.situation.from, context.reference_key)
+    }
+
     fn shows(&self, class: FieldClass) -> bool {
         self.recipient.treatment(class) == Treatment::Show
     }
@@ -152,7 +158,7 @@ fn alternatives(view: &View<'_>, say: &impl Fn(&Phrase) -> String) -> Vec<Produc
 
 /// A subject as far as it may be known: an identity only if a sensor that this recipient may have evidence of read it.
 fn subject(view: &View<'_>, about: &Subject, context: &Context<'_>) -> ProductSubject {
-    let key = context.reference_key;
+    let stand_ins = view.stand_ins(context);
     let mut product = ProductSubject {
         role: about.role.clone(),
         plate: None,
@@ -164,7 +170,7 @@ fn subject(view: &View<'_>, about: &Subject, context: &Context<'_>) -> ProductSu
     };
     for identity in about.identities.iter().filter(|identity| view.may_know_read(&identity.read_by, context)) {
         let class = identity.kind.class();
-        let value = treated(class, &identity.value, view.recipient, key);
+        let value = treated(class, &identity.value, view.recipient, &stand_ins);
         match identity.kind {
             IdentityKind::Plate => {
                 product.plate_confidence = (value.is_some() && view.shows(class) && view.shows(FieldClass::Method))
@@ -172,7 +178,7 @@ fn subject(view: &View<'_>, about: &Subject, context: &Context<'_>) -> ProductSu
                 if view.shows(class) {
                     let others = identity.alternatives.iter();
                     product.plate_alternatives =
-                        others.filter_map(|other| treated(class, other, view.recipient, key)).collect();
+                        others.filter_map(|other| treated(class, other, view.recipient, &stand_ins)).collect();
                 }
                 product.plate = value;
             }

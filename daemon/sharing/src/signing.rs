@@ -19,6 +19,8 @@ pub enum Signable {
     SharingFile,
     /// Something that two persons ask of a gateway.
     Act,
+    /// How far a gateway's audit journal has come; the gateway itself signs.
+    AuditCheckpoint,
 }
 
 /// One person's signature.
@@ -73,11 +75,7 @@ impl Signature {
         if algorithm != "ed25519" || words.next().is_some() {
             return None;
         }
-        let (first, second) = digits.split_at_checked(64)?;
-        let mut bytes = [0; 64];
-        bytes[..32].copy_from_slice(&PublicKey::parse(first).ok()?.0);
-        bytes[32..].copy_from_slice(&PublicKey::parse(second).ok()?.0);
-        Some(Self { by: PersonId::new(by).ok()?, bytes })
+        Some(Self { by: PersonId::new(by).ok()?, bytes: read_digits(digits)? })
     }
 }
 
@@ -134,6 +132,19 @@ impl std::error::Error for NotTaken {}
 /// The public key of a secret one.
 pub fn public_key(secret: &[u8; 32]) -> PublicKey {
     PublicKey(SigningKey::from_bytes(secret).verifying_key().to_bytes())
+}
+
+/// A signature by a key alone, as 128 hexadecimal digits: a gateway's own.
+pub fn sign(kind: Signable, text: &[u8], secret: &[u8; 32]) -> String {
+    let signature = SigningKey::from_bytes(secret).sign(&message(kind, text));
+    signature.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether 128 hexadecimal digits are a key's signature on a text.
+pub fn is_signed(kind: Signable, text: &[u8], digits: &str, key: &PublicKey) -> bool {
+    let Some(bytes) = read_digits(digits) else { return false };
+    let signature = ed25519_dalek::Signature::from_bytes(&bytes);
+    VerifyingKey::from_bytes(&key.0).is_ok_and(|key| key.verify_strict(&message(kind, text), &signature).is_ok())
 }
 
 /// Whose signatures on a text count, by name; and of the others why not.
@@ -200,11 +211,21 @@ pub fn admit(
     Ok(counted)
 }
 
+/// The 64 bytes of a signature.
+fn read_digits(digits: &str) -> Option<[u8; 64]> {
+    let (first, second) = digits.split_at_checked(64)?;
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&PublicKey::parse(first).ok()?.0);
+    bytes[32..].copy_from_slice(&PublicKey::parse(second).ok()?.0);
+    Some(bytes)
+}
+
 /// What is signed: a text that is a signature's only, its kind, and the text itself.
 fn message(kind: Signable, text: &[u8]) -> Vec<u8> {
     let kind: &[u8] = match kind {
         Signable::SharingFile => b"quaywatch signature v1: sharing file\0",
         Signable::Act => b"quaywatch signature v1: act\0",
+        Signable::AuditCheckpoint => b"quaywatch signature v1: audit checkpoint\0",
     };
     [kind, text].concat()
 }

@@ -18,7 +18,7 @@ const KEY: [u8; 32] = [3; 32];
 /// 2026-03-14T02:12:04.120Z
 const FROM: WallTime = WallTime(1_773_454_324_120_000_000);
 
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let sensor = |role, domain: &str| Sensor {
         zone: ZoneId::new("lane-3").unwrap(),
         role,
@@ -88,7 +88,7 @@ fn recipient(organisation: &str, fields: &[(FieldClass, Treatment)]) -> Recipien
     }
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     use FieldClass::*;
     let police = recipient(
         "port-police",
@@ -252,6 +252,33 @@ fn a_group_is_capped_again_for_what_a_recipient_may_have() {
     assert_eq!((product.capped.len(), product.evidence.len()), (0, 2));
     let sum = product.prior.unwrap() + product.evidence.iter().map(|piece| piece.weight).sum::<f64>();
     assert!((Calibration::Identity.probability(sum) - product.probability.unwrap()).abs() < 0.001);
+}
+
+/// A stand-in is one organisation's, for one purpose, in one month; within them it is the same for the same value.
+#[test]
+fn stand_ins_are_not_joined_over_organisations_purposes_or_months() {
+    let shown = |organisation: &str, purpose: &str, from: &str, plate: &str| {
+        let mut policy = policy();
+        let purpose = Purpose::new(purpose).unwrap();
+        policy.default_marking = Some(Marking { purpose: purpose.clone(), ..marking() });
+        let fields = [(FieldClass::QuasiIdentity, Treatment::Pseudonym)];
+        let desk = Recipient { purposes: vec![purpose], ..recipient(organisation, &fields) };
+        policy.recipients.insert(RecipientId::new("desk").unwrap(), desk);
+        let from = WallTime(i64::try_from(from.parse::<jiff::Timestamp>().unwrap().as_nanosecond()).unwrap());
+        let situation = Situation { from, ..tailgating("12-BRV-4", plate) };
+        released("desk", &situation, &policy).product.subjects[1].plate.clone().unwrap()
+    };
+    let one = shown("port-police", "port-facility-security", "2026-03-14T02:12:04Z", "7-KLB-09");
+    assert!(one.starts_with("p-") && !one.contains("KLB"), "{one}");
+    assert_eq!(shown("port-police", "port-facility-security", "2026-03-31T23:59:59Z", "7-KLB-09"), one);
+    for (organisation, purpose, from, plate) in [
+        ("acme-terminal", "port-facility-security", "2026-03-14T02:12:04Z", "7-KLB-09"),
+        ("port-police", "customs", "2026-03-14T02:12:04Z", "7-KLB-09"),
+        ("port-police", "port-facility-security", "2026-04-01T00:00:00Z", "7-KLB-09"),
+        ("port-police", "port-facility-security", "2026-03-14T02:12:04Z", "7-KLB-08"),
+    ] {
+        assert_ne!(shown(organisation, purpose, from, plate), one, "{organisation} {purpose} {from} {plate}");
+    }
 }
 
 /// What a recipient of a part is told is what such scores have turned out to mean, too.

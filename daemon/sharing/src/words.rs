@@ -1,7 +1,7 @@
 //! Phrases rendered for one recipient: what goes into each hole is decided by the class of what would stand there.
 
 use quaywatch_schemas::{
-    FieldClass, Policy, Private, RecipientId, Site, WallTime,
+    FieldClass, OrganisationId, Policy, Private, Purpose, RecipientId, Site, WallTime,
     policy::{Recipient, Treatment},
     situation::{Part, Phrase, SituationId},
 };
@@ -9,23 +9,41 @@ use quaywatch_schemas::{
 /// What a recipient sees in place of a value that is dropped.
 const LEFT_OUT: &str = "…";
 
+/// What one organisation is shown instead of a value, for one purpose and one month: the same for the same value within
+/// them, another outside, so that what is told for safety cannot be joined to what is told for customs, nor this year's to
+/// last year's. Plates are guessable, so it is keyed.
+pub(crate) struct StandIns([u8; 32]);
+
+impl StandIns {
+    /// For what began at a moment: a situation keeps its stand-ins when it goes on into another month.
+    pub(crate) fn of(organisation: &OrganisationId, purpose: &Purpose, from: WallTime, key: &[u8; 32]) -> Self {
+        let month = timestamp(from).map(|from| from.strftime("%Y-%m").to_string()).unwrap_or_default();
+        let scope = [organisation.as_str().as_bytes(), purpose.as_str().as_bytes(), month.as_bytes()];
+        Self(keyed(key, "pseudonyms", &scope))
+    }
+
+    fn instead_of(&self, value: &str) -> String {
+        format!("p-{}", crockford(&keyed(&self.0, "pseudonym", &[value.as_bytes()]), 10))
+    }
+}
+
 /// A phrase for one recipient.
-pub(crate) fn render(phrase: &Phrase, recipient: &Recipient, key: &[u8; 32]) -> String {
+pub(crate) fn render(phrase: &Phrase, recipient: &Recipient, stand_ins: &StandIns) -> String {
     let mut out = String::new();
-    add(&mut out, &phrase.0, recipient, key);
+    add(&mut out, &phrase.0, recipient, stand_ins);
     out
 }
 
-fn add(out: &mut String, parts: &[Part], recipient: &Recipient, key: &[u8; 32]) {
+fn add(out: &mut String, parts: &[Part], recipient: &Recipient, stand_ins: &StandIns) {
     for part in parts {
         match part {
             Part::Words(words) => out.push_str(words),
             Part::Time(at) => out.push_str(&clock_time(*at)),
             Part::Value { class, value } => {
-                out.push_str(treated(*class, value, recipient, key).as_deref().unwrap_or(LEFT_OUT));
+                out.push_str(treated(*class, value, recipient, stand_ins).as_deref().unwrap_or(LEFT_OUT));
             }
             Part::Detail { class, parts } if recipient.treatment(*class) == Treatment::Show => {
-                add(out, parts, recipient, key);
+                add(out, parts, recipient, stand_ins);
             }
             Part::Detail { .. } => {}
         }
@@ -33,14 +51,19 @@ fn add(out: &mut String, parts: &[Part], recipient: &Recipient, key: &[u8; 32]) 
 }
 
 /// A value of a class for one recipient; `None` if it gets none.
-pub(crate) fn treated(class: FieldClass, value: &Private, recipient: &Recipient, key: &[u8; 32]) -> Option<String> {
+pub(crate) fn treated(
+    class: FieldClass,
+    value: &Private,
+    recipient: &Recipient,
+    stand_ins: &StandIns,
+) -> Option<String> {
     let clear = value.as_clear()?;
     match recipient.treatment(class) {
         // A person is never shown as anything but a stand-in, whatever the treatment says.
-        Treatment::Show if class == FieldClass::Identity => Some(pseudonym(clear, recipient, key)),
+        Treatment::Show if class == FieldClass::Identity => Some(stand_ins.instead_of(clear)),
         Treatment::Show => Some(clear.to_owned()),
         Treatment::Mask => Some(mask(clear)),
-        Treatment::Pseudonym => Some(pseudonym(clear, recipient, key)),
+        Treatment::Pseudonym => Some(stand_ins.instead_of(clear)),
         Treatment::Drop => None,
     }
 }
@@ -62,13 +85,6 @@ pub fn mask(value: &str) -> String {
         [first, .., last] if letters.len() >= 5 => format!("{first}••••{last}"),
         _ => "••••".into(),
     }
-}
-
-/// An organisation's own stand-in: the same for the same value, different for every organisation. Plates are guessable, so
-/// it is keyed.
-fn pseudonym(value: &str, recipient: &Recipient, key: &[u8; 32]) -> String {
-    let hash = keyed(key, "pseudonym", &[recipient.organisation.as_str().as_bytes(), value.as_bytes()]);
-    format!("p-{}", crockford(&hash, 10))
 }
 
 /// The reference people say over a radio: `QW-<site>-<six letters>`. Six letters are 30 bits: beside the 200,000 situations a

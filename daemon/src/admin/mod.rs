@@ -7,7 +7,7 @@
 pub mod client;
 mod server;
 
-pub use server::{Admin, serve};
+pub use server::{Admin, Signed, serve};
 use std::path::PathBuf;
 
 /// Where the admin socket is unless told otherwise: in systemd's `RuntimeDirectory=`.

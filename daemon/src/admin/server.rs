@@ -1,6 +1,7 @@
 //! The gateway's end of the admin socket.
 
 use crate::{
+    acts,
     health::Board,
     ledger::State,
     nodes::{Console, Nodes, Refused, Say, images},
@@ -19,7 +20,11 @@ use axum::{
 use bytes::Bytes;
 use quaywatch_drivers::{intake::Intake, tap::Taps};
 use quaywatch_schemas::{Control, LineId, Record, SensorId, control::OperatorAct};
-use serde::Deserialize;
+use quaywatch_sharing::{
+    acts::{Act, Granted},
+    signing::Signature,
+};
+use serde::{Deserialize, Serialize};
 use std::{io, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -50,6 +55,8 @@ pub struct Admin {
     pub learned: watch::Receiver<Option<Arc<Learned>>>,
     /// Sensor nodes.
     pub nodes: Nodes,
+    /// Which acts of two persons were carried out.
+    pub used: Arc<acts::Used>,
     /// The last dead letters, newest last, as lines of text without their payloads.
     pub dead_letters: DeadLettersOf,
 }
@@ -103,6 +110,7 @@ fn router(admin: Admin) -> Router {
     let with = |admin: &Arc<Admin>| admin.clone();
     let (a, b, c, d, e) = (with(&admin), with(&admin), with(&admin), with(&admin), with(&admin));
     let (f, g, h, nodes) = (with(&admin), with(&admin), with(&admin), admin.nodes.clone());
+    let i = with(&admin);
     Router::new()
         .route("/health", get(move || health(a.clone())))
         .route("/reload", post(move |ConnectInfo(peer)| reload(b.clone(), peer)))
@@ -115,6 +123,7 @@ fn router(admin: Admin) -> Router {
         .route("/conclusions", get(move || conclusions(f.clone())))
         .route("/rates", get(move || rates(g.clone())))
         .route("/rates/adopt/{id}", post(move |ConnectInfo(peer), Path(id)| adopt(h.clone(), peer, id)))
+        .route("/act", post(move |ConnectInfo(peer), body: Bytes| act(i.clone(), peer, body)))
         .merge(of_nodes(nodes))
         .layer(axum::middleware::from_fn(only_ours))
 }
@@ -283,6 +292,63 @@ async fn explain(admin: Arc<Admin>, peer: Peer, reference: String, to: To) -> Re
     }
 }
 
+/// An act and its signatures, as a command hands them over.
+#[derive(Serialize, Deserialize)]
+pub struct Signed {
+    /// The file's text: what is signed is its bytes.
+    pub text: String,
+    /// The lines of the file of signatures.
+    pub signatures: String,
+}
+
+/// Carries out what two persons signed: judged, used up, written down, and only then done.
+async fn act(admin: Arc<Admin>, peer: Peer, body: Bytes) -> Response {
+    let bad = |why: String| (StatusCode::BAD_REQUEST, why).into_response();
+    let signed: Signed = match serde_json::from_slice(&body) {
+        Ok(signed) => signed,
+        Err(why) => return bad(why.to_string()),
+    };
+    let signatures = match Signature::read_all(&signed.signatures) {
+        Ok(signatures) => signatures,
+        Err(why) => return bad(why.to_string()),
+    };
+    let (policy, site) = {
+        let picture = admin.picture.borrow();
+        (picture.policy.clone(), picture.site.as_ref().map(|site| site.id.clone()))
+    };
+    let (Some(policy), Some(site)) = (policy, site) else {
+        return (StatusCode::CONFLICT, "no site file is in force yet").into_response();
+    };
+    let now = jiff::Timestamp::now();
+    let granted = match Act::judge(signed.text.as_bytes(), &signatures, &policy, &site, now) {
+        Ok(granted) => granted,
+        Err(why) => return (StatusCode::FORBIDDEN, why.to_string()).into_response(),
+    };
+    let (state, what) = (admin.state.clone(), granted.act.what.clone());
+    // Looked up first, so that a slip in the reference does not use the signatures up; shown last.
+    let prepared = match tokio::task::spawn_blocking(move || acts::prepare(what, &state)).await {
+        Ok(Ok(prepared)) => prepared,
+        Ok(Err(why)) => return (StatusCode::NOT_FOUND, why.to_string()).into_response(),
+        Err(_) => return stopping(),
+    };
+    let (used, to_use) = (admin.used.clone(), granted.act.clone());
+    match tokio::task::spawn_blocking(move || used.up(&to_use, now)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(why)) => return (StatusCode::CONFLICT, why.to_string()).into_response(),
+        Err(_) => return stopping(),
+    }
+    let Granted { act, by } = granted;
+    if admin.intake.store(prepared.records(act.id, by, act.reason, peer.name())).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, NOT_RECORDED).into_response();
+    }
+    let state = admin.state.clone();
+    match tokio::task::spawn_blocking(move || prepared.finish(&state)).await {
+        Ok(Ok(done)) => done.into_response(),
+        Ok(Err(why)) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+        Err(_) => stopping(),
+    }
+}
+
 /// Counts and verdicts without persons, plates or times: reading them leaves no trace.
 async fn rates(admin: Arc<Admin>) -> Response {
     let learned = admin.learned.borrow().clone();
@@ -341,10 +407,11 @@ async fn record(admin: &Admin, peer: Peer, act: OperatorAct) -> Result<(), Respo
     let act = Record::Control(Control::OperatorAct { by: peer.name(), act });
     match admin.intake.store(vec![act]).await {
         Ok(_) => Ok(()),
-        Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "the act could not be recorded, so it was not carried out")
-            .into_response()),
+        Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, NOT_RECORDED).into_response()),
     }
 }
+
+const NOT_RECORDED: &str = "the act could not be recorded, so it was not carried out";
 
 fn stopping() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping").into_response()

@@ -3,6 +3,8 @@
 //! Commands that touch a live gateway go through its admin socket ([`crate::admin`]); with the gateway down, those that
 //! only read open the store themselves.
 
+pub mod act;
+pub mod audit;
 pub mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
@@ -11,6 +13,7 @@ pub mod live;
 pub mod node;
 pub mod rates;
 pub mod replay;
+pub mod report;
 pub mod run;
 pub mod schema;
 pub mod sign;
@@ -51,8 +54,20 @@ enum Command {
     Replay(replay::Replay),
     /// Show what sensors and scores have turned out to be worth and what is proposed, or adopt it
     Rates(rates::Rates),
-    /// Sign a sharing file, or make the key to sign with
+    /// Sign a sharing file or an act, or make the key to sign with
     Sign(sign::Sign),
+    /// Write down that one value is to be shown, for two persons to sign
+    Reveal(act::Reveal),
+    /// Write down that one value is to be kept for a case, for two persons to sign
+    Hold(act::Hold),
+    /// Write down that what is kept for a case is to be deleted, for two persons to sign
+    Release(act::Release),
+    /// Have a live gateway carry out what two persons signed, once
+    Act(act::CarryOut),
+    /// Say what is processed about persons, and who looked at it
+    Report(report::Report),
+    /// Who did what to this gateway: list it, verify that nothing was deleted, changed or back-dated
+    Audit(audit::Audit),
     /// Sensor nodes: enrol, list, show, rotate and revoke keys, update, configure, identify
     Node(node::Node),
 }
@@ -103,7 +118,13 @@ impl Cli {
             Command::Explain(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Rates(command) => command.run(),
+            Command::Audit(command) => command.run(),
             Command::Sign(command) => command.run(),
+            Command::Reveal(command) => command.run(),
+            Command::Hold(command) => command.run(),
+            Command::Release(command) => command.run(),
+            Command::Act(command) => command.run(),
+            Command::Report(command) => command.run(),
             Command::Node(command) => command.run(),
         };
         match done {

@@ -4,7 +4,10 @@ use super::{Done, Failure};
 use crate::config;
 use clap::Args;
 use quaywatch_schemas::{PersonId, policy::PublicKey};
-use quaywatch_sharing::signing::{self, Signable, Signature};
+use quaywatch_sharing::{
+    acts::Act,
+    signing::{self, Signable, Signature},
+};
 use std::{
     fs::{self, OpenOptions},
     io::Write,
@@ -17,7 +20,7 @@ use zeroize::Zeroizing;
 /// `quaywatch sign`
 #[derive(Debug, Args)]
 pub struct Sign {
-    /// What to sign: a sharing file (NAME.toml). The signature goes beside it, into FILE.sig
+    /// What to sign: a sharing file (NAME.toml) or an act (NAME.json). The signature goes beside it, into FILE.sig
     #[arg(required_unless_present = "new_key")]
     file: Option<PathBuf>,
     /// Who signs, as [persons.NAME] calls them
@@ -42,7 +45,7 @@ impl Sign {
         };
         let by = PersonId::new(&name).map_err(|why| Failure(format!("--as {name:?}: {why}")))?;
         let text = fs::read(&file).map_err(|why| Failure(format!("{}: {why}", file.display())))?;
-        let signature = Signature::sign(Signable::SharingFile, &text, by, &*read_key(&key)?);
+        let signature = Signature::sign(kind_of(&file, &text)?, &text, by, &*read_key(&key)?);
         let beside = config::signatures_of(&file);
         let earlier = config::read_signatures(&beside).map_err(|problems| Failure(problems.to_string()))?;
         let signatures = with(earlier, signature);
@@ -52,6 +55,16 @@ impl Sign {
         println!("{} has the signatures of {}", beside.display(), names.join(", "));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What is signed, by the file's ending; an act is shown first, for nobody signs what they have not read.
+fn kind_of(file: &Path, text: &[u8]) -> Result<Signable, Failure> {
+    if file.extension().is_none_or(|ending| ending != "json") {
+        return Ok(Signable::SharingFile);
+    }
+    let act: Act = serde_json::from_slice(text).map_err(|why| Failure(format!("{}: no act: {why}", file.display())))?;
+    println!("{}", serde_json::to_string_pretty(&act)?);
+    Ok(Signable::Act)
 }
 
 /// A person's new signature takes the place of their old one.

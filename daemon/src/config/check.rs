@@ -28,6 +28,8 @@ pub struct Report {
     pub zones: Vec<ZoneReport>,
     /// Whose signatures the sharing file has, in words; empty without one.
     pub signed: String,
+    /// Who outside gets the audit journal, in words; empty without a sharing file.
+    pub audited: String,
     /// Who is told what; empty without a sharing file.
     pub recipients: Vec<RecipientReport>,
     /// What is likely to disappoint.
@@ -196,6 +198,7 @@ pub fn report(site: &SiteFile, sharing: Option<&SharingFile>) -> Report {
     let zones = coverage::zones(site);
     let recipients = sharing.map(|sharing| telling::recipients(site, sharing)).unwrap_or_default();
     let signed = sharing.map(telling::signed).unwrap_or_default();
+    let audited = sharing.map(telling::audited).unwrap_or_default();
     let cautions = cautions::all(site, sharing, &zones, &recipients);
     Report {
         site: format!("{} {}", site.site.locode, site.site.id),
@@ -204,6 +207,7 @@ pub fn report(site: &SiteFile, sharing: Option<&SharingFile>) -> Report {
         lines: coverage::lines(site),
         zones,
         signed,
+        audited,
         recipients,
         cautions,
         credentials: telling::credentials(site, sharing),

@@ -105,6 +105,14 @@ pub(super) struct SharingPlan {
     pub(super) source: Source,
     pub(super) upstreams: BTreeMap<RecipientId, Upstream>,
     pub(super) answers: Option<(SocketAddr, Option<Certificate>)>,
+    pub(super) audit: Option<Audit>,
+}
+
+/// The way to who gets the audit journal, and what its messages name as their source.
+#[derive(Debug, Clone)]
+pub(super) struct Audit {
+    pub(super) address: Address,
+    pub(super) source: String,
 }
 
 /// The way to a recipient.

@@ -2,8 +2,8 @@
 
 use super::{
     sharing::{
-        AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable,
-        TearLineTable,
+        AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, RetentionTable,
+        ScopedMarkingTable, TearLineTable,
     },
     site::{
         LineTable, NodeTable, OperationsTable, PatternTable, ReferencesTable, RulesDocument, SensorTable, SiteTable,
@@ -43,6 +43,7 @@ struct SiteDocument {
 #[expect(dead_code, reason = "only its schema is used")]
 struct SharingDocument {
     file: Option<FileTable>,
+    retention: Option<RetentionTable>,
     /// Who may sign; with any here, every change of this file needs the signatures of two of them beside it (FILE.sig).
     persons: Option<BTreeMap<String, PersonTable>>,
     /// The marking of every sensor that no other marking names; without it nobody is told of those.
@@ -57,6 +58,7 @@ struct SharingDocument {
     /// Who is told, by name.
     recipients: BTreeMap<String, RecipientTable>,
     answers: Option<AnswersTable>,
+    audit: Option<AuditTable>,
 }
 
 /// The JSON Schema of the site file.

@@ -6,7 +6,8 @@ mod recipients;
 mod tables;
 
 pub(super) use tables::{
-    AnswersTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, ScopedMarkingTable, TearLineTable,
+    AnswersTable, AuditTable, FileTable, GroupTable, MarkingTable, PersonTable, RecipientTable, RetentionTable,
+    ScopedMarkingTable, TearLineTable,
 };
 
 use super::{
@@ -14,13 +15,13 @@ use super::{
     document::{Named, Section, Table, did_you_mean},
     findings::{Findings, Source},
     plan::{Certificate, SharingPlan},
-    values::{Credential, FilePath},
+    values::{Credential, FilePath, Span},
     written::Written,
 };
 use quaywatch_drivers::node_link::Carrier;
 use quaywatch_schemas::{
     GroupId, OrganisationId, PersonId, Policy, RecipientId, Site, WallTime,
-    policy::{Agreement, Group},
+    policy::{Agreement, Group, Retention},
 };
 use quaywatch_sharing::signing::Signature;
 use std::{
@@ -39,16 +40,19 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
     }
     let file = root.table::<FileTable>("file", &mut findings);
     let persons: Named<PersonId, PersonTable> = root.named("persons", &mut findings);
+    let retention = root.table::<RetentionTable>("retention", &mut findings);
     let default = root.table::<MarkingTable>("marking", &mut findings);
     let scoped: Named<String, ScopedMarkingTable> = root.named("markings", &mut findings);
     let tear_lines: Named<String, TearLineTable> = root.named("tear-lines", &mut findings);
     let groups: Named<GroupId, GroupTable> = root.named("groups", &mut findings);
     let recipients: Named<RecipientId, RecipientTable> = root.named("recipients", &mut findings);
     let answers = root.table::<AnswersTable>("answers", &mut findings);
+    let audit = root.table::<AuditTable>("audit", &mut findings);
     root.finish(&mut findings);
 
     let mut said = Said::default();
     let issue = file.and_then(|table| findings.value(table.value.issue)).unwrap_or_default();
+    let retention = retention.map(|table| read_retention(table, &mut findings)).unwrap_or_default();
     let persons = persons::read(persons, &mut findings);
     let groups = read_groups(groups, &site.site, &mut said, &mut findings);
     let default_marking = default.and_then(|table| markings::default(table, &mut said, &mut findings));
@@ -59,11 +63,22 @@ pub(super) fn parse(source: Source, site: &SiteFile, signatures: Vec<Signature>)
         findings.add(0..0, "there is no recipient", "add whom to tell: [recipients.NAME]");
     }
     let (recipients, upstreams) = recipients::read(recipients, site, answers.is_some(), &mut said, &mut findings);
+    let audit = audit.and_then(|table| recipients::audit(table, site, &upstreams, &mut findings));
     said.check(&groups, &mut findings);
     let digest = source.digest();
-    let plan = SharingPlan { source: source.clone(), upstreams, answers };
-    let policy =
-        Policy { default_marking, markings, groups, recipients, persons, tear_lines, issue, signed_by: Vec::new() };
+    let policy = Policy {
+        default_marking,
+        markings,
+        groups,
+        recipients,
+        persons,
+        tear_lines,
+        issue,
+        retention,
+        signed_by: Vec::new(),
+        audit: audit.as_ref().map(|audit| recipients::described(&audit.address)),
+    };
+    let plan = SharingPlan { source: source.clone(), upstreams, answers, audit };
     findings.finish(&source, SharingFile { policy, digest, signatures, plan })
 }
 
@@ -177,6 +192,29 @@ fn read_answers(
         findings.add(listen.span(), format!("{other} of the site file listens here already"), "choose another port");
     }
     Some((listen.into_inner().0, tls))
+}
+
+fn read_retention(table: Table<RetentionTable>, findings: &mut Findings) -> Retention {
+    let mut days = |span, default| findings.take(span).and_then(|span| whole_days(span, findings)).unwrap_or(default);
+    let standard = Retention::default();
+    Retention {
+        quasi_identity: days(table.value.quasi_identity, standard.quasi_identity),
+        identity: days(table.value.identity, standard.identity),
+        source: days(table.value.source, standard.source),
+    }
+}
+
+/// Keys are of whole days.
+fn whole_days(span: Spanned<Span>, findings: &mut Findings) -> Option<u16> {
+    const DAY: u64 = 86_400;
+    let seconds = span.get_ref().0.as_secs();
+    let whole = u16::try_from(seconds / DAY).ok().filter(|_| seconds.is_multiple_of(DAY));
+    let days = whole.filter(|days| (1..=Retention::MOST_DAYS).contains(days));
+    if days.is_none() {
+        let what = format!("values about persons are kept for 1 to {} whole days", Retention::MOST_DAYS);
+        findings.add(span.span(), what, "write whole days: \"28 d\"");
+    }
+    days
 }
 
 /// Who in the site file listens on an address.

@@ -6,7 +6,7 @@ use super::{
     plan::{Address, Broker, Certificate, FeedWay, Read, SharingPlan, SitePlan, TlsFiles, Way},
     values::{Credential, FilePath},
 };
-use crate::upstreams;
+use crate::{audit::export, upstreams};
 use quaywatch_drivers::{
     ais, frame, modbus,
     mqtt::{self, link::Endpoint},
@@ -48,6 +48,8 @@ pub struct Wiring {
     pub folders: BTreeMap<FeedId, PathBuf>,
     /// Ways to the recipients.
     pub upstreams: BTreeMap<RecipientId, upstreams::Target>,
+    /// Who outside gets the audit journal.
+    pub audit: Option<export::Target>,
     /// Where recipients may post answers, receipts and requests.
     pub answers: Option<Answers>,
     /// Where `/metrics` and `/health` are served; loopback unless the site file says otherwise.
@@ -222,24 +224,17 @@ fn feeds(plan: &SitePlan, secrets: &mut Secrets<'_>, wiring: &mut Wiring) {
 
 fn recipients(plan: &SharingPlan, secrets: &mut Secrets<'_>, wiring: &mut Wiring) {
     for (id, upstream) in &plan.upstreams {
-        let address = match &upstream.address {
-            Address::Mqtt { broker, topic } => {
-                secrets.endpoint(broker).map(|endpoint| upstreams::Address::Mqtt { endpoint, topic: topic.clone() })
-            }
-            Address::Http { url, bearer, tls } => {
-                let bearer = bearer.as_ref().map(|bearer| secrets.secret(bearer));
-                let tls = secrets.tls(tls);
-                match bearer {
-                    Some(None) => None,
-                    bearer => Some(upstreams::Address::Http { url: url.clone(), bearer: bearer.flatten(), tls }),
-                }
-            }
-        };
+        let address = secrets.address(&upstream.address);
         let answer_token = upstream.answer_token.as_ref().and_then(|token| secrets.secret(token));
         if let Some(address) = address {
             let target = upstreams::Target { address, confirm: upstream.confirm, answer_token };
             wiring.upstreams.insert(id.clone(), target);
         }
+    }
+    if let Some(audit) = &plan.audit
+        && let Some(address) = secrets.address(&audit.address)
+    {
+        wiring.audit = Some(export::Target { address, source: audit.source.clone() });
     }
     if let Some((listen, tls)) = &plan.answers {
         let tls = tls.as_ref().and_then(|certificate| secrets.certificate(certificate));
@@ -254,6 +249,23 @@ struct Secrets<'a> {
 }
 
 impl Secrets<'_> {
+    fn address(&mut self, address: &Address) -> Option<upstreams::Address> {
+        match address {
+            Address::Mqtt { broker, topic } => {
+                let endpoint = self.endpoint(broker)?;
+                Some(upstreams::Address::Mqtt { endpoint, topic: topic.clone() })
+            }
+            Address::Http { url, bearer, tls } => {
+                let bearer = bearer.as_ref().map(|bearer| self.secret(bearer));
+                let tls = self.tls(tls);
+                match bearer {
+                    Some(None) => None,
+                    bearer => Some(upstreams::Address::Http { url: url.clone(), bearer: bearer.flatten(), tls }),
+                }
+            }
+        }
+    }
+
     fn endpoint(&mut self, broker: &Broker) -> Option<Endpoint> {
         let login = broker.login.as_ref().map(|(user, password)| Some((user.clone(), self.secret(password)?)));
         let tls = broker.tls.as_ref().map(|files| self.tls(files));

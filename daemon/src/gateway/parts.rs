@@ -3,6 +3,7 @@
 
 use super::operations;
 use crate::{
+    audit::{self, export},
     config::{Answers, Wiring},
     health::{Board, Condition},
     nodes::Nodes,
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) board: Board,
     pub(super) nodes: Nodes,
     pub(super) upstream: upstreams::Parts,
+    pub(super) audit: audit::Reader,
 }
 
 /// The parts that run.
@@ -61,6 +63,7 @@ enum Part {
     NodeLink(LineId, node_link::Config),
     Folder(FeedId, PathBuf),
     Upstream(RecipientId, upstreams::Target),
+    Audit(export::Target),
     Answers(Answers, BTreeMap<RecipientId, Secret>),
     Operations(SocketAddr),
 }
@@ -148,6 +151,7 @@ fn parts_of(wiring: Wiring) -> impl Iterator<Item = Part> {
         .chain(wiring.folders.into_iter().map(|(feed, folder)| Part::Folder(feed, folder)));
     lines
         .chain(wiring.upstreams.into_iter().map(|(recipient, target)| Part::Upstream(recipient, target)))
+        .chain(wiring.audit.map(Part::Audit))
         .chain(wiring.answers.map(|answers| Part::Answers(answers, tokens)))
         .chain(wiring.operations.map(Part::Operations))
 }
@@ -166,6 +170,7 @@ impl Part {
             Self::Modbus(modbus::Connection::Rtu(port), _) => format!("modbus {}", port.path.display()),
             Self::Folder(feed, _) => format!("references {feed}"),
             Self::Upstream(recipient, _) => format!("upstream {recipient}"),
+            Self::Audit(_) => "audit export".into(),
             Self::Answers(..) => "answers".into(),
             Self::Operations(_) => "operations".into(),
         }
@@ -173,7 +178,7 @@ impl Part {
 
     /// Answers are records too, but a recipient may still send one while the lines stop.
     fn makes_records(&self) -> bool {
-        !matches!(self, Self::Upstream(..) | Self::Answers(..) | Self::Operations(_))
+        !matches!(self, Self::Upstream(..) | Self::Audit(_) | Self::Answers(..) | Self::Operations(_))
     }
 
     fn start(self, shared: &Shared) -> Task {
@@ -201,6 +206,10 @@ impl Part {
             }
             Self::Upstream(recipient, target) => {
                 tokio::spawn(upstreams::run(recipient, target, upstream(), stop.clone()))
+            }
+            Self::Audit(target) => {
+                let (journal, board) = (shared.audit.clone(), shared.board.clone());
+                tokio::spawn(export::run(target, journal, board, stop.clone()))
             }
             Self::Answers(answers, tokens) => {
                 tokio::spawn(upstreams::listen(answers, tokens, upstream(), stop.clone()))

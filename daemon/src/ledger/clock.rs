@@ -18,20 +18,35 @@ pub(super) struct Clock {
     start: Instant,
     base: u64,
     quality: Mutex<(Instant, ClockQuality)>,
+    /// Time that a test let pass, in nanoseconds.
+    #[cfg(test)]
+    pub(super) passed: std::sync::atomic::AtomicU64,
 }
 
 impl Clock {
     pub(super) fn starting_after(latest: GatewayTime) -> Self {
         let wall = u64::try_from(wall().0).unwrap_or(0);
         let start = Instant::now();
-        Self { start, base: wall.max(latest.0.saturating_add(1)), quality: Mutex::new((start, quality(None))) }
+        Self {
+            start,
+            base: wall.max(latest.0.saturating_add(1)),
+            quality: Mutex::new((start, quality(None))),
+            #[cfg(test)]
+            passed: Default::default(),
+        }
     }
 
     pub(super) fn now(&self) -> GatewayTime {
-        GatewayTime(self.base.saturating_add(self.start.elapsed().as_nanos().min(u64::MAX as u128) as u64))
+        let elapsed = self.start.elapsed().as_nanos().min(u64::MAX as u128) as u64;
+        #[cfg(test)]
+        let elapsed = elapsed + self.passed.load(std::sync::atomic::Ordering::Relaxed);
+        GatewayTime(self.base.saturating_add(elapsed))
     }
 
     pub(super) fn wall(&self) -> WallTime {
+        #[cfg(test)]
+        return WallTime(wall().0 + self.passed.load(std::sync::atomic::Ordering::Relaxed).cast_signed());
+        #[cfg(not(test))]
         wall()
     }
 
@@ -51,7 +66,8 @@ impl Clock {
 
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
-fn wall() -> WallTime {
+/// What the wall clock says.
+pub(super) fn wall() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(since.as_nanos().min(i64::MAX as u128) as i64)
 }

@@ -8,20 +8,24 @@
 //!   (`outbox.rs`);
 //! * the **state** (`state.redb`): what can be derived from the log, with the position up to which it was (`state.rs`).
 //!
+//! Beside them lies the audit journal (`audit/`, see [`crate::audit`]), which the pipeline makes from the log.
+//!
 //! After a crash the state is opened and the log replayed from its position. A torn tail is cut and counted; damage in the
 //! middle is stepped over, counted and said in a record, never a reason not to start.
 //!
 //! Identities: at intake a person's identity becomes a keyed handle, and every private value is sealed in the copy that
-//! goes to disk; the pipeline sees clear values in memory only (`keys.rs`).
+//! goes to disk; the pipeline sees clear values in memory only. Keys are made for every day, and destroyed when what they
+//! sealed has been kept for as long as its class may be (`keys.rs`, `days.rs`).
 //!
 //! **What is not promised:** a disk that lies about `fdatasync`, the loss of the disk, QoS 0 and Modbus values between two
 //! polls.
 
 mod clock;
+mod days;
 mod keys;
 mod log;
 mod outbox;
-mod segment;
+pub(crate) mod segment;
 mod state;
 mod writer;
 
@@ -29,13 +33,14 @@ pub use keys::KeysError;
 pub(crate) use keys::replace;
 pub use log::{LogError, LogReader};
 pub use outbox::{Accounts, Class, Entry, HighWater, Lane, NewEntry, Outbox, OutboxError, Waiting};
-pub use state::{Changes, Checkpoint, Kept, Places, State, StateError};
+pub use state::{Changes, Checkpoint, Held, Kept, Places, State, StateError};
 pub use writer::{Next, WriterControl};
 
+use crate::audit::{Journal, JournalError};
 use keys::Keys;
 use log::Log;
 use quaywatch_drivers::intake::Intake;
-use quaywatch_schemas::{Control, GatewayTime, Position, Record};
+use quaywatch_schemas::{Control, GatewayTime, Position, Record, policy::PublicKey, sealed::KeyId};
 use std::{
     fs::{self, File},
     io,
@@ -82,6 +87,8 @@ pub struct Opened {
     pub outbox: Outbox,
     /// What is derived.
     pub state: State,
+    /// Who did what.
+    pub journal: Option<Journal>,
     /// Steers the writer.
     pub control: WriterControl,
     /// What opening found.
@@ -92,6 +99,7 @@ pub struct Opened {
     pub reference_key: [u8; 32],
     /// Seals the file of the nodes' keys.
     pub node_key: [u8; 32],
+    keys_made: Vec<KeyId>,
     writer: Writer,
     _lock: File,
 }
@@ -139,6 +147,9 @@ pub enum OpenError {
     /// The state.
     #[error("{0}")]
     State(#[from] StateError),
+    /// The audit journal.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
 }
 
 /// Opens or creates the store in `folder`. Nothing is written to the log before [`Opened::start`].
@@ -150,12 +161,16 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error(folder))?;
     let lock = lock(folder)?;
     keep_ballast(folder).map_err(io_error(folder))?;
-    let keys = Arc::new(Keys::open(folder)?);
+    let keys = Arc::new(Keys::open(folder, clock::wall())?);
     let log = Log::open(&folder.join("log"), &options)?;
     let (state, state_set_aside) = State::open(&folder.join("state.redb"), keys.clone())?;
     let found = log.found();
     // What has been applied was in the log: a log that ends before it has lost its end, and its positions are used up.
     let applied = state.checkpoint()?.map_or(Position(0), |checkpoint| checkpoint.position);
+    // So was what has been entered.
+    let secret = keys.audit().ok_or_else(|| KeysError::DoesNotOpen(folder.join("keys")))?;
+    let journal = Journal::open(&folder.join("audit"), secret)?;
+    let applied = applied.max(journal.head().position);
     let lost_records = applied.0.saturating_sub(found.last.0);
     if lost_records > 0 {
         tracing::error!(lost_records, "the log ends before what was already applied; its end is lost");
@@ -185,17 +200,20 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     let (records_in, records) = mpsc::channel(64);
     let clock = clock::Clock::starting_after(GatewayTime(found.last_gateway.0.max(outbox.latest_concluded().0)));
     let (situation_key, reference_key, node_key) = (keys.situation(), keys.reference(), keys.node());
+    let keys_made = keys.made().to_vec();
     let (writer, control) = Writer::new(log, recovered.last, outbox.clone(), keys, clock, batches, records_in, options);
     Ok(Opened {
         intake,
         records,
         outbox,
         state,
+        journal: Some(journal),
         control,
         recovered,
         situation_key,
         reference_key,
         node_key,
+        keys_made,
         writer,
         _lock: lock,
     })
@@ -226,6 +244,7 @@ impl Opened {
         if let Some(reason) = &self.recovered.new_epoch {
             findings.push(Record::Control(Control::EpochBegan { epoch: self.outbox.epoch(), reason: reason.clone() }));
         }
+        findings.extend(self.keys_made.iter().map(|key| Record::Control(Control::KeyMade { key: key.0 })));
         findings
     }
 }
@@ -258,6 +277,11 @@ pub fn read_state(folder: &Path) -> Result<State, OpenError> {
 pub fn read_log(folder: &Path) -> Result<LogReader, OpenError> {
     let keys = Arc::new(Keys::read(folder)?);
     Ok(LogReader::open(&folder.join("log"), keys)?)
+}
+
+/// What a store's audit checkpoints are verified with; `None` before a gateway of this version has opened it.
+pub fn audit_key(folder: &Path) -> Result<Option<PublicKey>, OpenError> {
+    Ok(Keys::read(folder)?.audit().map(|secret| quaywatch_sharing::signing::public_key(&secret)))
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {

@@ -167,6 +167,10 @@ enum Item {
 /// Ranges of lost numbers that are remembered per recipient.
 const MOST_NEVER: usize = 64;
 
+/// Why a number never comes: what it named is damaged, or a key of it was destroyed by retention.
+const LOST: &str = "lost";
+const DELETED: &str = "deleted";
+
 /// Products on their way out. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox(Arc<Shared>);
@@ -453,8 +457,8 @@ impl Outbox {
         let mut entries = Vec::with_capacity(slots.len());
         for (sequence, slot) in slots {
             match self.named(self.read(sequence, slot))? {
-                Some(entry) => entries.push(entry),
-                None => self.lost(recipient, sequence)?,
+                Ok(entry) => entries.push(entry),
+                Err(why) => self.gone(recipient, sequence, why)?,
             }
         }
         Ok(entries)
@@ -484,28 +488,33 @@ impl Outbox {
         let mut entries = Vec::with_capacity(slots.len());
         for (sequence, slot) in slots {
             match self.named(self.read(sequence, slot))? {
-                Some(entry) => entries.push(entry),
-                None => self.lost(recipient, sequence)?,
+                Ok(entry) => entries.push(entry),
+                Err(why) => self.gone(recipient, sequence, why)?,
             }
         }
         Ok(entries)
     }
 
-    /// A product's bytes or key are gone for good: its number is accounted for.
-    fn lost(&self, recipient: &RecipientId, sequence: u64) -> Result<(), OutboxError> {
-        tracing::error!(%recipient, sequence, "a product cannot be read any more; it is reported as lost");
-        self.settle(recipient, vec![sequence], Some("lost")).map(|_| ())
+    /// A product's bytes or a key of it are gone for good: its number is accounted for.
+    fn gone(&self, recipient: &RecipientId, sequence: u64, why: &'static str) -> Result<(), OutboxError> {
+        if why == DELETED {
+            tracing::warn!(%recipient, sequence, "a product waited for longer than what it says may be kept; it is reported as deleted");
+        } else {
+            tracing::error!(%recipient, sequence, "a product cannot be read any more; it is reported as lost");
+        }
+        self.settle(recipient, vec![sequence], Some(why)).map(|_| ())
     }
 
-    /// A product that waits; `None` if its bytes or its key are gone for good.
-    fn read(&self, sequence: u64, slot: Slot) -> io::Result<Option<Entry>> {
+    /// A product that waits, or why it never will be sent.
+    fn read(&self, sequence: u64, slot: Slot) -> io::Result<Result<Entry, &'static str>> {
         let item = match self.item(slot) {
             Err(e) if e.kind() != io::ErrorKind::InvalidData => return Err(e),
             item => item.ok(),
         };
-        let Some(Item::Product { zone, class, situation, body, .. }) = item else { return Ok(None) };
-        let body = self.0.keys.open_blob(&body);
-        Ok(body.map(|body| Entry { sequence, zone, class, situation, body }))
+        let Some(Item::Product { zone, class, situation, body, .. }) = item else { return Ok(Err(LOST)) };
+        let keys = &self.0.keys;
+        let opened = keys.open_blob(&body).ok_or(if keys.is_deleted(&body) { DELETED } else { LOST });
+        Ok(opened.map(|body| Entry { sequence, zone, class, situation, body }))
     }
 
     fn item(&self, slot: Slot) -> io::Result<Item> {

@@ -1,4 +1,4 @@
-//! Append-only segments, shared by the log and the outbox.
+//! Append-only segments, shared by the log, the outbox and the audit journal.
 //!
 //! ```text
 //! file   = header(16) frame* zeros            name: <first sequence, 20 digits>.seg
@@ -28,27 +28,27 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// A frame that checked out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) sequence: u64,
+pub(crate) struct Frame {
+    pub(crate) sequence: u64,
     /// Where its payload is in the file.
-    pub(super) at: u64,
-    pub(super) payload: Vec<u8>,
+    pub(crate) at: u64,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// What reading a segment found.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
-    pub(super) frames: Vec<Frame>,
+pub(crate) struct Scan {
+    pub(crate) frames: Vec<Frame>,
     /// Where the next frame goes.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// Bytes behind the last good frame that are not zero and not a frame.
-    pub(super) torn: u64,
+    pub(crate) torn: u64,
     /// Bytes between good frames that are not frames.
-    pub(super) damaged: u64,
+    pub(crate) damaged: u64,
 }
 
 /// Segments of a folder, oldest first, by the sequence they begin with.
-pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -62,7 +62,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 }
 
 /// Reads a whole segment. A file whose header does not check out counts as damaged whole.
-pub(super) fn scan(path: &Path) -> io::Result<Scan> {
+pub(crate) fn scan(path: &Path) -> io::Result<Scan> {
     let bytes = read_once(path)?;
     let mut scan = Scan { end: HEADER as u64, ..Scan::default() };
     if bytes.len() < HEADER || bytes[..4] != MAGIC || bytes[4] != VERSION {
@@ -130,14 +130,14 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<Frame> {
 
 /// Frames on their way to disk.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub(crate) struct Group {
     bytes: Vec<u8>,
     first: Option<u64>,
 }
 
 impl Group {
     /// Adds a frame; returns where its payload is within the group.
-    pub(super) fn add(&mut self, sequence: u64, payload: &[u8]) -> u64 {
+    pub(crate) fn add(&mut self, sequence: u64, payload: &[u8]) -> u64 {
         let sequence_bytes = sequence.to_le_bytes();
         let mut digest = CRC.digest();
         digest.update(&sequence_bytes);
@@ -152,19 +152,24 @@ impl Group {
         at
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Sequence of its first frame; `None` if it has none.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.first
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 }
 
 /// The segment that grows.
 #[derive(Debug)]
-pub(super) struct Active {
-    pub(super) first: u64,
+pub(crate) struct Active {
+    pub(crate) first: u64,
     file: File,
     end: u64,
     size: u64,
@@ -172,7 +177,7 @@ pub(super) struct Active {
 
 impl Active {
     /// Creates a segment and makes its name durable.
-    pub(super) fn create(folder: &Path, first: u64, size: u64) -> io::Result<Self> {
+    pub(crate) fn create(folder: &Path, first: u64, size: u64) -> io::Result<Self> {
         let path = path_of(folder, first);
         let file = File::options().create_new(true).read(true).write(true).mode(0o600).open(&path)?;
         // A file system without fallocate grows the file as it is written.
@@ -190,7 +195,7 @@ impl Active {
     }
 
     /// Goes on with a segment that was scanned; what is behind its last frame is cut.
-    pub(super) fn resume(folder: &Path, first: u64, size: u64, scan: &Scan) -> io::Result<Self> {
+    pub(crate) fn resume(folder: &Path, first: u64, size: u64, scan: &Scan) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(path_of(folder, first))?;
         if scan.torn > 0 {
             file.set_len(scan.end)?;
@@ -200,13 +205,13 @@ impl Active {
     }
 
     /// Whether a group still belongs into this segment.
-    pub(super) fn has_room(&self, group: &Group) -> bool {
+    pub(crate) fn has_room(&self, group: &Group) -> bool {
         self.end == HEADER as u64 || self.end + group.len() as u64 <= self.size
     }
 
     /// Writes a group; returns where it begins. Without a sync nobody may be told. After a failure the file is cut back,
     /// so that no part of a group that was never acknowledged can be read later.
-    pub(super) fn append(&mut self, group: &Group) -> io::Result<u64> {
+    pub(crate) fn append(&mut self, group: &Group) -> io::Result<u64> {
         let at = self.end;
         if let Err(e) = self.file.write_all_at(&group.bytes, at) {
             self.file.set_len(at)?;
@@ -216,16 +221,16 @@ impl Active {
         Ok(at)
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }
 
-pub(super) fn path_of(folder: &Path, first: u64) -> PathBuf {
+pub(crate) fn path_of(folder: &Path, first: u64) -> PathBuf {
     folder.join(format!("{first:020}.seg"))
 }
 
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -2,8 +2,8 @@
 //!
 //! | table | key | value | lifetime |
 //! |---|---|---|---|
-//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`, `in_force`: sealed, as the pipeline writes them | replaced |
-//! | `situations` | situation id | sealed latest revision | the newest [`MOST_SITUATIONS`] |
+//! | `meta` | name | `checkpoint`: sealed [`Checkpoint`]; `places`: [`Places`]; `learned`, `in_force`: sealed to last, as the pipeline writes them | replaced |
+//! | `situations` | situation id | latest revision, values about persons sealed one by one, the rest sealed to last | the newest [`MOST_SITUATIONS`] |
 //! | `surest` | situation id | sealed revision that was surest, where that is not the latest | with its situation |
 //! | `situations_by_age` | (log position of the checkpoint it was first kept with, id) | – | with its situation |
 //! | `references` | reference, upper case | situation id | with its situation |
@@ -12,17 +12,20 @@
 //! | `told` | recipient, zero, situation id | sealed account of what it was told | until the situation ends for it |
 //! | `dispositions` | log position | id of the situation it is evidence of | the newest [`MOST_DISPOSITIONS`] |
 //! | `answers` | keyed hash of recipient, product, word and time | sealed answer | the newest [`MOST_ANSWERS`] |
+//! | `held` | case, zero, situation id, zero, subject and kind | the case's key, and the value sealed under it | until the case is released; its key goes at its end |
 //! | `keys_destroyed` | key id | when, in wall nanoseconds | kept: a few a day at most |
 //!
 //! A record that has no row in `dispositions` and lies at or before the checkpoint's position was considered and is evidence
-//! of nothing. Everything but the checkpoint may be ahead of it after a crash: a replay writes the same again.
+//! of nothing. *Sealed* is under every class of the day it was written, so that it goes with the first of these keys;
+//! *sealed to last* is under the store's own key (`keys.rs`). Everything but the checkpoint may be ahead of it after a crash: a replay writes the same again.
 
-use super::keys::Keys;
+use super::{keys::Keys, log::LogReader};
 use quaywatch_schemas::{
-    Position, RecipientId, Situation, WallTime, ZoneId,
+    Position, RecipientId, Situation, Stamped, WallTime, ZoneId,
     control::ReceivedAnswer,
+    record::PrivateField,
     sealed::{KeyId, Sealed},
-    situation::SituationId,
+    situation::{IdentityKind, SituationId},
 };
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,7 @@ const SUREST: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sure
 const PRODUCTS: TableDefinition<'_, &[u8; 16], (u64, &[u8; 16])> = TableDefinition::new("products");
 const PRODUCTS_BY_AGE: TableDefinition<'_, (u64, &[u8; 16]), ()> = TableDefinition::new("products_by_age");
 const KEYS_DESTROYED: TableDefinition<'_, u32, i64> = TableDefinition::new("keys_destroyed");
+const HELD: TableDefinition<'_, &str, (u32, &[u8])> = TableDefinition::new("held");
 const REFERENCES: TableDefinition<'_, &str, &[u8; 16]> = TableDefinition::new("references");
 const TOLD: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("told");
 const DISPOSITIONS: TableDefinition<'_, u64, &[u8; 16]> = TableDefinition::new("dispositions");
@@ -48,6 +52,8 @@ const ANSWERS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("ans
 const MOST_SITUATIONS: u64 = 200_000;
 const MOST_DISPOSITIONS: u64 = 2_000_000;
 const MOST_ANSWERS: u64 = 200_000;
+/// Each took two persons' signatures.
+const MOST_HELD: u64 = 10_000;
 /// Two recipients of every situation, and revisions.
 const MOST_PRODUCTS: u64 = 500_000;
 
@@ -93,6 +99,27 @@ pub enum Kept {
     Deleted(KeyId),
     /// Nothing is kept of it.
     Unknown,
+}
+
+/// One value that is kept for a case.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// The case.
+    pub case: &'a str,
+    /// Of which situation.
+    pub situation: SituationId,
+    /// Whose.
+    pub subject: &'a str,
+    /// Which.
+    pub kind: IdentityKind,
+    /// Until the end of this moment's day, UTC.
+    pub until: WallTime,
+}
+
+impl Held<'_> {
+    fn row(&self) -> String {
+        format!("{}\0{}\0{}\0{:?}", self.case, self.situation, self.subject, self.kind)
+    }
 }
 
 /// What is written in one transaction.
@@ -168,6 +195,7 @@ impl State {
             transaction.open_table(PRODUCTS)?;
             transaction.open_table(PRODUCTS_BY_AGE)?;
             transaction.open_table(KEYS_DESTROYED)?;
+            transaction.open_table(HELD)?;
             Ok(())
         })?;
         Ok((state, set_aside))
@@ -185,7 +213,7 @@ impl State {
     pub fn situation(&self, id: &SituationId) -> Result<Option<Situation>, StateError> {
         self.read(|transaction| {
             let sealed = transaction.open_table(SITUATIONS)?.get(&id.0)?.map(|value| value.value().to_vec());
-            Ok(sealed.and_then(|sealed| self.opened(&sealed)))
+            Ok(sealed.and_then(|sealed| self.opened_situation(&sealed)))
         })
     }
 
@@ -202,10 +230,11 @@ impl State {
         self.read(|transaction| {
             let sealed = transaction.open_table(SITUATIONS)?.get(&id.0)?.map(|value| value.value().to_vec());
             let Some(sealed) = sealed else { return Ok(Kept::Unknown) };
-            let Some(latest) = self.opened::<Situation>(&sealed) else {
+            let Some(latest) = self.opened_situation(&sealed) else {
                 return Ok(postcard::from_bytes::<Sealed>(&sealed).map_or(Kept::Unknown, |it| Kept::Deleted(it.key)));
             };
-            let surest = transaction.open_table(SUREST)?.get(&id.0)?.and_then(|value| self.opened(value.value()));
+            let surest = transaction.open_table(SUREST)?.get(&id.0)?;
+            let surest = surest.and_then(|value| self.opened_situation(value.value())).map(Box::new);
             Ok(Kept::Readable { latest: Box::new(latest), surest })
         })
     }
@@ -242,6 +271,101 @@ impl State {
         self.keys.situation()
     }
 
+    /// The badge or name that a handle stands for, in the records that a situation rests on; `None` once the key or the
+    /// record is gone.
+    pub fn holder(&self, handle: &str, positions: &[Position]) -> Result<Option<String>, StateError> {
+        let log = self.path.with_file_name("log");
+        for position in positions {
+            let reader = LogReader::from(&log, *position, self.keys.clone()).map_err(|e| self.failed(&e))?;
+            let record = reader.take(1).next().transpose().map_err(|e| self.failed(&e))?;
+            let Some(mut record) = record.filter(|record| record.stamp.position == *position) else { continue };
+            let mut found = None;
+            record.record.visit_private(&mut |field| {
+                if let PrivateField::Identity(identity) = field
+                    && identity.handle.is_some_and(|of| of.to_string() == handle)
+                {
+                    found = identity.value.as_clear().map(str::to_owned);
+                }
+            });
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps a value for a case: under the case's key, which is made if this is its first value. Blocks.
+    pub fn hold(&self, held: &Held<'_>, key: KeyId, value: &str) -> Result<(), StateError> {
+        if self.case(held.case)?.is_none() {
+            self.keys.open_case(key, held.until).map_err(|e| self.failed(&e))?;
+        }
+        let sealed = self.keys.seal_for_case(value.as_bytes(), held.kind.class(), key);
+        let sealed = sealed.ok_or_else(|| self.failed(&"the key of the case is gone"))?;
+        let bytes = postcard::to_stdvec(&sealed).expect("an envelope always serialises");
+        self.write(|transaction| {
+            transaction.open_table(HELD)?.insert(held.row().as_str(), (key.0, bytes.as_slice()))?;
+            Ok(())
+        })
+    }
+
+    /// The key of a case, if anything is held for it, and whether there is room for more.
+    pub fn case(&self, case: &str) -> Result<Option<KeyId>, StateError> {
+        self.read(|transaction| {
+            let table = transaction.open_table(HELD)?;
+            let first = table.range(format!("{case}\0").as_str()..format!("{case}\u{1}").as_str())?.next();
+            Ok(first.transpose()?.map(|(_, value)| KeyId(value.value().0)))
+        })
+    }
+
+    /// Whether another value may be held.
+    pub fn may_hold(&self) -> Result<bool, StateError> {
+        self.read(|transaction| Ok(transaction.open_table(HELD)?.len()? < MOST_HELD))
+    }
+
+    /// Deletes what is held for a case: its key first. Says how many values it were. Blocks.
+    pub fn release(&self, case: &str) -> Result<u64, StateError> {
+        if let Some(key) = self.case(case)? {
+            self.keys.close_case(key).map_err(|e| self.failed(&e))?;
+        }
+        let mut gone = 0;
+        self.write(|transaction| {
+            let (from, to) = (format!("{case}\0"), format!("{case}\u{1}"));
+            transaction.open_table(HELD)?.retain_in(from.as_str()..to.as_str(), |_, _| {
+                gone += 1;
+                false
+            })?;
+            Ok(())
+        })?;
+        Ok(gone)
+    }
+
+    /// A value that is held for any case.
+    pub fn held(&self, id: &SituationId, subject: &str, kind: IdentityKind) -> Result<Option<String>, StateError> {
+        let ends = format!("\0{id}\0{subject}\0{kind:?}");
+        self.read(|transaction| {
+            for row in transaction.open_table(HELD)?.iter()? {
+                let (row, value) = row?;
+                if row.value().ends_with(&ends)
+                    && let Ok(sealed) = postcard::from_bytes(value.value().1)
+                    && let Some(clear) = self.keys.open_sealed(&sealed)
+                {
+                    return Ok(String::from_utf8(clear).ok());
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// Calls `visit` with every record of the log that can be read, as far as its keys exist.
+    pub fn visit_log(&self, mut visit: impl FnMut(Stamped)) -> Result<(), StateError> {
+        let reader =
+            LogReader::open(&self.path.with_file_name("log"), self.keys.clone()).map_err(|e| self.failed(&e))?;
+        for record in reader {
+            visit(record.map_err(|e| self.failed(&e))?);
+        }
+        Ok(())
+    }
+
     /// When a sealing key was destroyed: what it sealed is deleted since then.
     pub fn destroyed(&self, key: KeyId) -> Result<Option<WallTime>, StateError> {
         self.read(|transaction| {
@@ -253,7 +377,7 @@ impl State {
     pub fn visit_situations(&self, mut visit: impl FnMut(Situation)) -> Result<(), StateError> {
         self.read(|transaction| {
             for row in transaction.open_table(SITUATIONS)?.iter()? {
-                if let Some(situation) = self.opened(row?.1.value()) {
+                if let Some(situation) = self.opened_situation(row?.1.value()) {
                     visit(situation);
                 }
             }
@@ -301,7 +425,7 @@ impl State {
             }
             for (name, bytes) in [("learned", &changes.learned), ("in_force", &changes.in_force)] {
                 if let Some(bytes) = bytes {
-                    transaction.open_table(META)?.insert(name, self.keys.seal_blob(bytes).as_slice())?;
+                    transaction.open_table(META)?.insert(name, self.keys.seal_lasting(bytes).as_slice())?;
                 }
             }
             if let Some(places) = &changes.places {
@@ -318,8 +442,9 @@ impl State {
                 let mut by_age = transaction.open_table(BY_AGE)?;
                 for situation in &changes.situations {
                     let id = &situation.id.0;
-                    let before =
-                        situations.insert(id, self.sealed(situation).as_slice())?.map(|value| value.value().to_vec());
+                    let before = situations
+                        .insert(id, self.sealed_situation(situation).as_slice())?
+                        .map(|value| value.value().to_vec());
                     match before {
                         None => drop(by_age.insert((age, id), ())?),
                         Some(before) => self.keep_surest(&mut surest, &before, situation)?,
@@ -384,11 +509,12 @@ impl State {
         before: &[u8],
         now: &Situation,
     ) -> Result<(), redb::Error> {
-        let Some(before) = self.opened::<Situation>(before) else { return Ok(()) };
-        let kept: Option<Situation> = surest.get(&now.id.0)?.and_then(|value| self.opened(value.value()));
+        let Some(earlier) = self.opened_situation(before) else { return Ok(()) };
+        let kept = surest.get(&now.id.0)?.and_then(|value| self.opened_situation(value.value()));
         let most = kept.as_ref().map_or(now.log_odds, |kept| kept.log_odds.max(now.log_odds));
-        if before.log_odds > most && before.revision < now.revision {
-            surest.insert(&now.id.0, self.sealed(&before).as_slice())?;
+        if earlier.log_odds > most && earlier.revision < now.revision {
+            // As it was sealed: its values are no younger for having been surest.
+            surest.insert(&now.id.0, before)?;
         } else if kept.is_some_and(|kept| now.log_odds >= kept.log_odds) {
             surest.remove(&now.id.0)?;
         }
@@ -421,6 +547,18 @@ impl State {
 
     fn sealed(&self, value: &impl Serialize) -> Vec<u8> {
         self.keys.seal_blob(&postcard::to_stdvec(value).expect("a stored value always serialises"))
+    }
+
+    fn sealed_situation(&self, situation: &Situation) -> Vec<u8> {
+        let mut situation = situation.clone();
+        self.keys.seal_situation(&mut situation);
+        self.keys.seal_lasting(&postcard::to_stdvec(&situation).expect("a situation always serialises"))
+    }
+
+    fn opened_situation(&self, sealed: &[u8]) -> Option<Situation> {
+        let mut situation: Situation = self.opened(sealed)?;
+        self.keys.open_situation(&mut situation);
+        Some(situation)
     }
 
     fn opened<T: serde::de::DeserializeOwned>(&self, sealed: &[u8]) -> Option<T> {

@@ -1,5 +1,7 @@
 //! The store's promises, as stories over whole stores in temporary folders.
 
+mod destruction;
+
 use super::*;
 use quaywatch_drivers::intake::{Committed, Delivery};
 use quaywatch_schemas::{
@@ -10,6 +12,7 @@ use quaywatch_schemas::{
     sealed::Identity,
     situation::SituationId,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A store with its writer running and its end of the log in hand.
 struct Store {
@@ -18,6 +21,7 @@ struct Store {
     state: State,
     records: mpsc::Receiver<Next>,
     recovered: Recovered,
+    control: WriterControl,
     started: Option<Started>,
 }
 
@@ -34,6 +38,7 @@ impl Store {
             outbox: opened.outbox.clone(),
             state: opened.state.clone(),
             recovered: opened.recovered.clone(),
+            control: opened.control.clone(),
             records,
             started: Some(opened.start(from)),
         }

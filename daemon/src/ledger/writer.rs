@@ -14,7 +14,9 @@ use super::{
     segment::Group,
 };
 use quaywatch_drivers::intake::{Batch, Committed};
-use quaywatch_schemas::{GatewayTime, Position, Record, Stamp, Stamped, WallTime, time::ClockQuality};
+use quaywatch_schemas::{
+    Control, GatewayTime, Position, Record, Stamp, Stamped, WallTime, policy::Retention, time::ClockQuality,
+};
 use std::{
     io,
     sync::{
@@ -72,6 +74,12 @@ impl WriterControl {
         (self.clock.now(), self.clock.wall(), self.clock.quality())
     }
 
+    /// Lets time pass on both clocks.
+    #[cfg(test)]
+    pub(super) fn let_pass(&self, time: Duration) {
+        self.clock.passed.fetch_add(u64::try_from(time.as_nanos()).unwrap(), Ordering::Relaxed);
+    }
+
     pub(super) fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -94,6 +102,12 @@ pub(super) struct Writer {
     options: Options,
     last: Position,
     served: Option<GatewayTime>,
+    /// How long values about persons are kept, once this run knows it.
+    retention: Option<Retention>,
+    /// Nothing is destroyed before the state has been written past here: it is sealed with newer keys then.
+    kept_after: Option<Position>,
+    /// When to look at the calendar again.
+    look_at: GatewayTime,
 }
 
 /// Batches that become one group.
@@ -101,6 +115,8 @@ const MOST_BATCHES: usize = 512;
 /// A beat even when nothing happens, so that the watchdog can tell idle from stuck. Two wake-ups a minute.
 const IDLE_BEAT: Duration = Duration::from_secs(10);
 const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// Days turn on the beat: a look costs two readings of a clock.
+const LOOK_AT_CALENDAR: Duration = IDLE_BEAT;
 
 impl Writer {
     #[expect(clippy::too_many_arguments, reason = "the parts of one store, put together in one place")]
@@ -143,6 +159,9 @@ impl Writer {
             options,
             last,
             served: None,
+            retention: None,
+            kept_after: None,
+            look_at: GatewayTime(0),
         };
         (writer, control)
     }
@@ -163,6 +182,9 @@ impl Writer {
         }
         loop {
             self.beat.fetch_add(1, Ordering::Relaxed);
+            if self.turn_day().await.is_err() {
+                return;
+            }
             let woken = self.next().await;
             let went_on = match woken {
                 Woken::Batch(batch) => self.take(batch).await,
@@ -196,6 +218,43 @@ impl Writer {
             () = tokio::time::sleep_until(due.unwrap_or(beat).into()) => if due.is_some() { Woken::Due } else { Woken::Nothing },
             _ = self.wake.changed() => Woken::Nothing,
         }
+    }
+
+    /// Makes and destroys keys when a day has turned. Each is recorded before it is done; a power cut between the two
+    /// leads to the same again, under the same or the next number.
+    async fn turn_day(&mut self) -> Result<(), Ended> {
+        let now = self.clock.now();
+        if now < self.look_at {
+            return Ok(());
+        }
+        self.look_at = now.after(LOOK_AT_CALENDAR);
+        let applied = Position(self.applied.load(Ordering::Relaxed));
+        let may_destroy = self.kept_after.is_some_and(|after| applied >= after);
+        let retention = self.retention.filter(|_| may_destroy);
+        let turn = match self.keys.turn((now, self.clock.wall()), retention.as_ref()) {
+            Ok(Some(turn)) => turn,
+            Ok(None) => return Ok(()),
+            Err(why) => {
+                tracing::error!(%why, "the keys of a new day cannot be made; those of the day before go on sealing");
+                return Ok(());
+            }
+        };
+        let made = turn.made.iter().map(|key| Control::KeyMade { key: key.0 });
+        let destroyed = turn.destroyed.iter().map(|key| Control::KeyDestroyed { key: key.0 });
+        let records: Vec<Record> = made.chain(destroyed).map(Record::Control).collect();
+        let makes = !turn.made.is_empty();
+        if !turn.destroyed.is_empty() {
+            tracing::info!(keys = turn.destroyed.len(), "retention has ended for some days; destroying their keys");
+        }
+        if !records.is_empty() {
+            self.take(Batch { records, delivery: None, receipt: None }).await?;
+        }
+        if let Err(why) = self.keys.carry_out(turn) {
+            tracing::error!(%why, "the key file could not be rewritten; what is due is not destroyed yet");
+        } else if makes {
+            self.kept_after = Some(self.last);
+        }
+        Ok(())
     }
 
     /// Sends what the state has not applied yet.
@@ -256,6 +315,10 @@ impl Writer {
                 wall: self.clock.wall(),
                 quality: self.clock.quality(),
             };
+            if let Record::Control(Control::PolicyApplied { policy, .. }) = &record {
+                self.retention = Some(policy.retention);
+                self.kept_after = Some(self.last).max(self.kept_after);
+            }
             let mark = mark.take();
             self.log.repeats.remember(mark, &record);
             self.keys.make_handles(&mut record);

@@ -40,6 +40,7 @@ impl Gateway {
         let (pipeline, from) = Pipeline::resume(Parts {
             outbox: outbox.clone(),
             state: opened.state.clone(),
+            journal: opened.journal.take().unwrap(),
             writer: opened.control.clone(),
             situation_key: opened.situation_key,
             reference_key: opened.reference_key,
@@ -344,7 +345,7 @@ fn what_was_sealed_with_a_destroyed_key_is_explained_as_deleted() {
     gateway.crash();
     // A store's keys are one file; these are another store's.
     Gateway::start(other.path()).crash();
-    for file in ["keys", "wrapping.key"] {
+    for file in ["keys", "wrapping-1.key"] {
         std::fs::copy(other.path().join(file), folder.path().join(file)).unwrap();
     }
     let state = ledger::read_state(folder.path()).unwrap();

@@ -1,29 +1,38 @@
 //! The AsyncAPI 3.0 document: which messages go where, and what may be said back.
 
 use super::{Document, MINOR, TOPICS, examples};
-use crate::upstreams::{ANSWERS_PATH, CLOUD_EVENTS, HEARTBEAT_EVERY, RECEIPTS_PATH, SNAPSHOT_PATH, http, mqtt};
+use crate::{
+    audit::export,
+    upstreams::{ANSWERS_PATH, CLOUD_EVENTS, HEARTBEAT_EVERY, RECEIPTS_PATH, SNAPSHOT_PATH, http, mqtt},
+};
 use serde_json::{Map, Value, json};
 
 /// A message, the schema of its payload, and what it is for.
-const MESSAGES: [(&str, &str, &str); 7] = [
+const MESSAGES: [(&str, &str, &str); 9] = [
     ("product", "product-event", "One recipient's full view of a situation; a later revision replaces an earlier one"),
     ("heartbeat", "heartbeat-event", "How the stream is; never numbered"),
     ("started", "started-event", "Numbering began anew: a new epoch"),
     ("snapshot", "snapshot-event", "Everything that is open for this recipient, on request"),
+    ("audit-entry", "audit-entry-event", "One thing somebody did to the gateway, chained to the one before"),
+    ("audit-checkpoint", "audit-checkpoint-event", "How far the audit journal has come, signed by the gateway"),
     ("answer", "answer", "What the recipient says to a product"),
     ("receipt", "receipt", "Everything up to a number is safely the recipient's"),
     ("request", "request", "Asks for a snapshot"),
 ];
 
 /// Which messages go over which topic. `true`: from the gateway.
-const OVER: [(&str, bool, &[&str]); 6] = [
+const OVER: [(&str, bool, &[&str]); 7] = [
     (mqtt::LIVE, true, &["product"]),
     (mqtt::LATE, true, &["product"]),
     (mqtt::STREAM, true, &["heartbeat", "started", "snapshot"]),
+    (export::JOURNAL, true, &["audit-entry", "audit-checkpoint"]),
     (mqtt::ANSWERS, false, &["answer"]),
     (mqtt::RECEIPTS, false, &["receipt"]),
     (mqtt::REQUESTS, false, &["request"]),
 ];
+
+/// What is posted to an HTTP endpoint; entries and checkpoints only to that of `[audit]`.
+const POSTED: [&str; 5] = ["product", "heartbeat", "started", "audit-entry", "audit-checkpoint"];
 
 /// What a recipient posts to the gateway, or asks it for.
 const ASKED: [(&str, &str, &str, &str); 3] = [
@@ -94,7 +103,7 @@ fn channels() -> Value {
             "address": "{url}",
             "description": "The recipient's HTTP endpoint in the sharing file; each message is posted",
             "parameters": { "url": { "description": "An http or https address" } },
-            "messages": of_components(&["product", "heartbeat", "started"]),
+            "messages": of_components(&POSTED),
         }),
     );
     for (name, _, path, message) in ASKED {
@@ -119,7 +128,7 @@ fn operations() -> Value {
         operation["bindings"] = json!({ "mqtt": { "qos": 1, "retain": false } });
         operations.insert(format!("{action}-{name}"), operation);
     }
-    let mut post = operation("send", "endpoint", &["product", "heartbeat", "started"]);
+    let mut post = operation("send", "endpoint", &POSTED);
     post["bindings"] = json!({ "http": { "method": "POST" } });
     operations.insert("post-to-endpoint".into(), post);
     for (name, method, _, message) in ASKED {

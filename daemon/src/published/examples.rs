@@ -2,12 +2,14 @@
 
 use super::fictional::{self, REFERENCE_KEY};
 use crate::{
+    audit,
     ledger::Accounts,
     pipeline::Picture,
     upstreams::messages::{self, Frame},
 };
 use quaywatch_schemas::{
     CloudEvent, Product, RecipientId, Site, Situation, WallTime,
+    audit::{Checkpoint, Entered, Entry},
     product::{
         Answer, AnswerWord, Heartbeat, NeverSent, Receipt, Request, RequestWord, Snapshot, StreamStarted, Verdict,
     },
@@ -15,7 +17,7 @@ use quaywatch_schemas::{
     situation::{Phase, Phrase},
     time::{ClockQuality, ClockState},
 };
-use quaywatch_sharing::{Context, Decision, Release, Told, decide, envelope};
+use quaywatch_sharing::{Context, Decision, Release, Told, decide, envelope, signing::public_key};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -29,6 +31,8 @@ pub(super) struct Example {
     pub(super) text: String,
 }
 
+/// No gateway's.
+const AUDIT_KEY: [u8; 32] = [7; 32];
 const POLICE: &str = "port-police";
 const DESK: &str = "gate-desk";
 const EPOCH: &str = "3f9c2ab1d04e5577";
@@ -65,12 +69,52 @@ pub(super) fn all() -> Vec<Example> {
         example("heartbeat", "heartbeat-event", heartbeat(&site, &situation)),
         example("started", "started-event", started(&site, &situation)),
         example("snapshot", "snapshot-event", snapshot(&site, &situation, police.product)),
+        example("audit-rule-off", "audit-entry-event", audit_entry(&site, &situation)),
+        example("audit-checkpoint", "audit-checkpoint-event", audit_checkpoint(&site, &situation)),
         example("answer-acknowledged", "answer", json(&acknowledged(&police_id))),
         example("answer-closed", "answer", json(&closed_with_verdict(&police_id))),
         example("receipt", "receipt", json(&Receipt { epoch: EPOCH.into(), up_to: POLICE_LAST })),
         example("request", "request", json(&Request { request: RequestWord::Snapshot })),
         example("frame", "frame", json(&scan())),
     ]
+}
+
+/// A new site file had a rule no more.
+fn rule_off(at: &str) -> Entered {
+    let details = [("rule", "tailgating"), ("mode.before", "tell")];
+    audit::enter(Entry {
+        number: 7,
+        previous: blake3::hash(b"entry 6").to_hex().to_string(),
+        position: 5_120,
+        time: at.into(),
+        gateway_time: at.into(),
+        clock: ClockQuality { gateway: ClockState::Synchronised, uncertainty_ms: 60 },
+        who: "gateway".into(),
+        what: "The rule tailgating is switched off.".into(),
+        act: "rule.off".into(),
+        details: details.map(|(name, value)| (name.into(), value.into())).into(),
+    })
+}
+
+fn audit_entry(site: &Site, situation: &Situation) -> String {
+    audit_event(site, 9, &json(&rule_off(&nanoseconds(situation.concluded_wall))))
+}
+
+fn audit_checkpoint(site: &Site, situation: &Situation) -> String {
+    let at = nanoseconds(situation.concluded_wall);
+    let Entered { entry, hash } = rule_off(&at);
+    let checkpoint = Checkpoint { number: entry.number, hash, time: at.clone(), gateway_time: at };
+    audit_event(site, 10, &json(&audit::sign(checkpoint, &AUDIT_KEY)))
+}
+
+fn audit_event(site: &Site, frame: u64, line: &str) -> String {
+    let source = format!("/quaywatch/{}/{}/audit", site.locode, site.id);
+    json(&audit::export::event(frame, line, &source, &public_key(&AUDIT_KEY).to_string()))
+}
+
+fn nanoseconds(at: WallTime) -> String {
+    let at = jiff::Timestamp::from_nanosecond(i128::from(at.0)).expect("a time of the story");
+    at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()
 }
 
 /// What a radar over a quay sees: a boat, and a person it has placed in the site's grid.

@@ -9,9 +9,10 @@ mod asyncapi;
 mod examples;
 pub mod fictional;
 
-use crate::{config, upstreams::mqtt};
+use crate::{audit::export, config, upstreams::mqtt};
 use quaywatch_schemas::{
     CloudEvent, Product,
+    audit::{CHECKPOINT_TYPE, ENTRY_TYPE, Entered, SignedCheckpoint},
     product::{
         Answer, HEARTBEAT_TYPE, Heartbeat, Receipt, Request, SNAPSHOT_TYPE, STARTED_TYPE, Snapshot, StreamStarted,
         product_type,
@@ -101,6 +102,8 @@ fn messages() -> Vec<Document> {
         event::<Heartbeat>("heartbeat-event", &[HEARTBEAT_TYPE], false),
         event::<StreamStarted>("started-event", &[STARTED_TYPE], false),
         event::<Snapshot>("snapshot-event", &[SNAPSHOT_TYPE], false),
+        event::<Entered>("audit-entry-event", &[ENTRY_TYPE], false),
+        event::<SignedCheckpoint>("audit-checkpoint-event", &[CHECKPOINT_TYPE], false),
         schema::<Answer>("answer", Way::In),
         schema::<Receipt>("receipt", Way::In),
         schema::<Request>("request", Way::In),
@@ -140,10 +143,11 @@ fn event<Data: JsonSchema>(name: &'static str, types: &[&str], numbered: bool) -
 }
 
 /// The last part of every MQTT topic, and what is sent there.
-const TOPICS: [(&str, &str); 6] = [
+const TOPICS: [(&str, &str); 7] = [
     (mqtt::LIVE, "Products as it happens, in order within a zone"),
     (mqtt::LATE, "Products after the fact, in order within a zone; they never overtake live ones"),
     (mqtt::STREAM, "Heartbeat, start of an epoch, snapshot"),
+    (export::JOURNAL, "The audit journal in order; only to the upstream of [audit]"),
     (mqtt::ANSWERS, "The recipient's answers"),
     (mqtt::RECEIPTS, "The recipient's cumulative receipts"),
     (mqtt::REQUESTS, "The recipient's requests"),

@@ -62,7 +62,7 @@ pub(super) async fn run(
 
 /// What an answer means for what was posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// It was taken.
     Taken,
     /// It may be taken later; not before that time, if the endpoint said so.
@@ -174,7 +174,7 @@ impl Sender {
 }
 
 /// Where to post and how.
-struct Endpoint {
+pub(crate) struct Endpoint {
     client: Client,
     url: reqwest::Url,
     bearer: Option<header::HeaderValue>,
@@ -182,7 +182,7 @@ struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(url: &str, bearer: Option<&Secret>, tls: &Tls, epoch_hex: String) -> Result<Self, String> {
+    pub(crate) fn new(url: &str, bearer: Option<&Secret>, tls: &Tls, epoch_hex: String) -> Result<Self, String> {
         let url = reqwest::Url::parse(url).map_err(|why| format!("the address cannot be used: {why}"))?;
         let config = tls.client_config().map_err(|why| why.to_string())?;
         let client = Client::builder()
@@ -209,16 +209,28 @@ impl Endpoint {
     }
 
     fn post(&self, what: What, body: Vec<u8>) -> BoxFuture<'static, Posted> {
+        let key = match &what {
+            What::Product(_, sequence) => Some(format!("{}.{sequence:020}", self.epoch_hex)),
+            What::Started | What::Heartbeat => None,
+        };
+        let delivered = self.deliver(key, body);
+        Box::pin(async move {
+            let sent = Instant::now();
+            (what, sent, delivered.await)
+        })
+    }
+
+    /// Posts a message, and says what the answer means for it.
+    pub(crate) fn deliver(&self, key: Option<String>, body: Vec<u8>) -> BoxFuture<'static, Verdict> {
         let mut request = self.client.post(self.url.clone()).header(header::CONTENT_TYPE, CLOUD_EVENTS).body(body);
         if let Some(bearer) = &self.bearer {
             request = request.header(header::AUTHORIZATION, bearer.clone());
         }
-        if let What::Product(_, sequence) = &what {
-            request = request.header("idempotency-key", format!("{}.{sequence:020}", self.epoch_hex));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
         }
         Box::pin(async move {
-            let sent = Instant::now();
-            let verdict = match request.send().await {
+            match request.send().await {
                 Ok(response) => {
                     let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
                     let verdict = judge(response.status(), retry_after, super::stream::wall_now());
@@ -226,8 +238,7 @@ impl Endpoint {
                     verdict
                 }
                 Err(why) => Verdict::Later { why: in_words(&why), at_least: None },
-            };
-            (what, sent, verdict)
+            }
         })
     }
 }

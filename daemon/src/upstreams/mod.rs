@@ -112,7 +112,7 @@ pub async fn run(recipient: RecipientId, target: Target, parts: Parts, stop: Can
 }
 
 /// Does something that may wait for the disk (the outbox syncs under its lock) without holding up other tasks.
-fn blocking<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),

@@ -97,6 +97,7 @@ impl Report {
     fn write_recipients(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nWHO GETS WHAT")?;
         wrapped(f, 0, "", &self.signed)?;
+        wrapped(f, 0, "", &self.audited)?;
         for recipient in &self.recipients {
             writeln!(f, "\n{} ({})", recipient.recipient, recipient.organisation)?;
             writeln!(f, "  over {}, confirmed by {}", recipient.upstream, recipient.confirm)?;

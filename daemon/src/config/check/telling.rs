@@ -88,6 +88,14 @@ pub(super) fn signed(sharing: &SharingFile) -> String {
     }
 }
 
+/// Who outside gets the audit journal.
+pub(super) fn audited(sharing: &SharingFile) -> String {
+    match &sharing.policy.audit {
+        Some(to) => format!("the audit journal goes to {to}"),
+        None => "the audit journal stays on this box, where root can rewrite it; [audit] sends it outside".into(),
+    }
+}
+
 /// Kinds that hold in the same zones for the same reason, together.
 fn by_zones<Why: PartialEq>(
     all: impl Iterator<Item = (Why, String, Vec<String>)>,
@@ -139,18 +147,13 @@ pub(super) fn credentials(site: &SiteFile, sharing: Option<&SharingFile>) -> Vec
     if let Some(sharing) = sharing {
         for (id, upstream) in &sharing.plan.upstreams {
             let owner = format!("recipients.{id}");
-            match &upstream.address {
-                Address::Mqtt { broker, .. } => needed.broker(broker, &owner),
-                Address::Http { bearer, tls, .. } => {
-                    if let Some(bearer) = bearer {
-                        needed.add(&bearer.get_ref().0, &owner);
-                    }
-                    needed.tls(tls, &owner);
-                }
-            }
+            needed.address(&upstream.address, &owner);
             if let Some(token) = &upstream.answer_token {
                 needed.add(&token.get_ref().0, &owner);
             }
+        }
+        if let Some(audit) = &sharing.plan.audit {
+            needed.address(&audit.address, "audit");
         }
         if let Some((_, tls)) = &sharing.plan.answers {
             needed.certificate(tls.as_ref(), "answers");
@@ -164,6 +167,18 @@ pub(super) fn credentials(site: &SiteFile, sharing: Option<&SharingFile>) -> Vec
 struct Needed(BTreeMap<String, Vec<String>>);
 
 impl Needed {
+    fn address(&mut self, address: &Address, owner: &str) {
+        match address {
+            Address::Mqtt { broker, .. } => self.broker(broker, owner),
+            Address::Http { bearer, tls, .. } => {
+                if let Some(bearer) = bearer {
+                    self.add(&bearer.get_ref().0, owner);
+                }
+                self.tls(tls, owner);
+            }
+        }
+    }
+
     fn add(&mut self, name: &str, owner: &str) {
         let owners = self.0.entry(name.to_owned()).or_default();
         if !owners.iter().any(|known| known == owner) {

@@ -4,13 +4,13 @@ use super::{
     RecipientTable, Said, certificate,
     markings::zone_exists,
     need_list,
-    tables::{FieldsTable, UpstreamTable},
+    tables::{AuditTable, FieldsTable, UpstreamTable},
 };
 use crate::config::{
     SiteFile,
     document::{Named, Table, did_you_mean},
     findings::Findings,
-    plan::{Address, Broker, TlsFiles, Upstream},
+    plan::{Address, Audit, Broker, TlsFiles, Upstream},
     values::Text,
     written::Word,
 };
@@ -48,6 +48,41 @@ pub(super) fn read(
         upstreams.insert(id, upstream);
     }
     (recipients, upstreams)
+}
+
+/// Who outside gets the audit journal.
+pub(super) fn audit(
+    mut table: Table<AuditTable>,
+    site: &SiteFile,
+    upstreams: &BTreeMap<RecipientId, Upstream>,
+    findings: &mut Findings,
+) -> Option<Audit> {
+    let owner = (&table.at, table.path.as_str());
+    let help = "upstream = { mqtt = \"mqtts://HOST\", topic = \"qw/{site}/audit\" } or { http = \"https://…\" }";
+    let upstream = findings.need(table.value.upstream.take(), owner, "upstream", help)?;
+    let at = upstream.span();
+    if upstream.get_ref().confirm.is_some() {
+        let help = "take it out: an entry counts as told when the transport took it";
+        findings.add(at.clone(), "`confirm` does not go with the audit journal", help);
+    }
+    let id = RecipientId::new("audit").ok()?;
+    let (address, _) = read_upstream(&id, upstream, &site.site, findings)?;
+    if let Some((other, _)) = upstreams.iter().find(|(_, upstream)| way(&upstream.address) == way(&address)) {
+        let help = "give each its own topic or address: \"qw/{site}/audit\"";
+        findings.add(at, format!("recipient `{other}` is reached in this very place"), help);
+    }
+    Some(Audit { address, source: format!("/quaywatch/{}/{}/audit", site.site.locode, site.site.id) })
+}
+
+/// Where something goes, without secrets: a query may hold a token.
+pub(super) fn described(address: &Address) -> String {
+    match address {
+        Address::Mqtt { broker, topic } => {
+            let scheme = if broker.tls.is_some() { "mqtts" } else { "mqtt" };
+            format!("{scheme}://{}:{} {topic}", broker.host, broker.port)
+        }
+        Address::Http { url, .. } => url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// A kind of the patterns' own family is said by a pattern of the site.

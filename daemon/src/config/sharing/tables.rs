@@ -204,12 +204,34 @@ pub(in crate::config) struct PersonTable {
     pub(super) key: Option<Written<PublicKey>>,
 }
 
+/// How long values about persons are kept on the gateway, in whole days after the day they were stored on; then their key
+/// is destroyed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::config) struct RetentionTable {
+    /// Plates, container codes and tags, and whole products that wait for a recipient. Default: 28 d.
+    pub(super) quasi_identity: Option<Written<Span>>,
+    /// Badges, names, and what could not be understood. Default: 35 d.
+    pub(super) identity: Option<Written<Span>>,
+    /// What somebody reported. Default: 35 d.
+    pub(super) source: Option<Written<Span>>,
+}
+
 /// This file itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct FileTable {
     /// Raised with every change of a signed file, so that an old one cannot be put back. Default: 0, which counts nothing.
     pub(super) issue: Option<Written<u32>>,
+}
+
+/// Who outside gets the audit journal: somebody whom nobody at this site can make forget.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct AuditTable {
+    /// The way to them. MQTT: entries go to `journal` below the topic; {recipient} is "audit".
+    #[schemars(required)]
+    pub(super) upstream: Option<Written<UpstreamTable>>,
 }
 
 /// Where recipients may post answers, receipts and requests.

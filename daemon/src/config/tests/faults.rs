@@ -788,6 +788,17 @@ fn a_fault_in_the_sharing_file_is_said_at_its_line_and_column() {
             "another port",
         ),
         ("[▸answers]".into(), "has no `listen`", "of this box"),
+        ("[▸audit]".into(), "has no `upstream`", "qw/{site}/audit"),
+        (
+            "[audit]\nupstream = ▸{ mqtt = \"mqtts://c2\", topic = \"qw/{site}/police\" }".into(),
+            "recipient `police` is reached in this very place",
+            "its own topic",
+        ),
+        (
+            "[audit]\nupstream = ▸{ http = \"https://c2\", confirm = \"receipt\" }".into(),
+            "`confirm` does not go with the audit journal",
+            "take it out",
+        ),
         ("[▸recipient.y]".into(), "there is no table `recipient`", "did you mean `recipients`?"),
     ];
     let cases: Vec<Case> = cases.into_iter().map(|(fault, what, help)| (&*fault.leak(), what, help)).collect();

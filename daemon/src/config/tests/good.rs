@@ -500,3 +500,18 @@ fn secrets(names: &[&str]) -> tempfile::TempDir {
     }
     folder
 }
+
+#[test]
+fn the_audit_journals_recipient_is_in_the_policy_without_its_secrets() {
+    let (site, sharing) = style();
+    let said = |upstream: &str| {
+        let text = format!("{STYLE_SHARING}\n[audit]\nupstream = {upstream}\n");
+        super::sharing(&text, &site).unwrap_or_else(|problems| panic!("{problems}")).policy.audit
+    };
+    let http = said("{ http = \"https://authority.example/in?token=7h3-53cr37\", token = \"credential:audit\" }");
+    assert_eq!(http.as_deref(), Some("https://authority.example/in"));
+    let mqtt = said("{ mqtt = \"mqtts://authority.example\", topic = \"qw/{site}/{recipient}\" }");
+    let topic = format!("mqtts://authority.example:8883 qw/{}/audit", site.site.id);
+    assert_eq!(mqtt, Some(topic));
+    assert_eq!(sharing.policy.audit, None);
+}

@@ -70,7 +70,7 @@ pub(super) async fn run(
 
 /// What a connection yields, one at a time, without ever dropping a poll half-way. Ends with the first error: it must not
 /// be polled after that.
-fn events(events: EventLoop) -> impl Events<Item = Result<Event, ConnectionError>> + Send {
+pub(crate) fn events(events: EventLoop) -> impl Events<Item = Result<Event, ConnectionError>> + Send {
     stream::unfold(Some(events), |events| async {
         let mut events = events?;
         let event = events.poll().await;
@@ -85,7 +85,7 @@ fn events(events: EventLoop) -> impl Events<Item = Result<Event, ConnectionError
 /// How long to wait before connecting again. A link that is simply down is tried again within [`SOON`], because the first
 /// product should be out within a second of its return; a broker that answers and then ends it is given up to 30 s.
 #[derive(Debug)]
-struct Reconnect {
+pub(crate) struct Reconnect {
     down: Backoff,
     turned_away: Backoff,
 }
@@ -96,12 +96,12 @@ const SOON: Duration = Duration::from_millis(800);
 const LASTED: Duration = Duration::from_secs(10);
 
 impl Reconnect {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { down: Backoff::at_most(SOON), turned_away: Backoff::default() }
     }
 
     /// The wait after a connection that was up for `lasted`, or never came about.
-    fn wait(&mut self, lasted: Option<Duration>, error: &ConnectionError) -> Duration {
+    pub(crate) fn wait(&mut self, lasted: Option<Duration>, error: &ConnectionError) -> Duration {
         if lasted.is_some_and(|lasted| lasted >= LASTED) {
             self.down.worked();
             self.turned_away.worked();
