@@ -62,6 +62,25 @@ async fn one_value_is_revealed_by_two_persons_of_different_departments_once() {
     port.gateway.start().await;
     assert!(act(&port.gateway, "one.json").unwrap_err().contains("carried out already"), "after a restart");
 
+    // Held for a case and released again; and all that is held on the plate.
+    let carried_out = |file: &str, words: &[&str]| {
+        paper(&port.gateway, file, words);
+        sign_file(&port.gateway, file, &["ann", "ben"]);
+        act(&port.gateway, file)
+    };
+    let hold = ["--case", "2026-118", "--authority", "court", "--until", &in_a_year()];
+    let hold = [&["hold", &reference, &subject, "plate"][..], &hold].concat();
+    let held = carried_out("hold.json", &hold).expect("two persons");
+    assert!(held.starts_with("held for case 2026-118 until the end of "), "{held}");
+    let released = carried_out("release.json", &["release", "2026-118"]).expect("two persons");
+    assert_eq!(released, "released case 2026-118: 1 values\n");
+    let again = carried_out("again.json", &["release", "2026-118"]).unwrap_err();
+    assert!(again.contains("nothing is held for a case \"2026-118\""), "{again}");
+    let subject_report = carried_out("subject.json", &["report", "subject", "--plate", &plate]).expect("two persons");
+    assert!(subject_report.contains(": read by ") && subject_report.contains(" in lane-3"), "{subject_report}");
+    let nobody = carried_out("nobody.json", &["report", "subject", "--plate", "00-NO-00"]).expect("two persons");
+    assert_eq!(nobody, "0 entries in log and state\n");
+
     // Who, why and of what kind is in the log; what it was is not.
     let accesses = said(&port.gateway, &["report", "access"]).expect("a log");
     let of_reveal: Vec<&str> = accesses.lines().filter(|line| line.contains("revealed the plate")).collect();
@@ -70,6 +89,11 @@ async fn one_value_is_revealed_by_two_persons_of_different_departments_once() {
         assert!(of_reveal[0].contains(words), "{words:?} in {accesses}");
     }
     assert!(!accesses.contains(&plate), "{accesses}");
+    for words in
+        ["held the plate of ", "released what was held for case 2026-118", "listed all that is held on one plate"]
+    {
+        assert!(accesses.contains(words), "{words:?} in {accesses}");
+    }
     let entered = said(&port.gateway, &["audit", "list", "--json"]).expect("a journal");
     let revealed: Vec<&str> = entered.lines().filter(|line| line.contains("value.revealed")).collect();
     assert_eq!(revealed.len(), 1, "{entered}");
@@ -78,9 +102,39 @@ async fn one_value_is_revealed_by_two_persons_of_different_departments_once() {
     assert!(accesses.contains(&format!("read the explanation of {reference}")), "{accesses}");
 }
 
+#[tokio::test]
+async fn the_record_of_processing_names_streams_purposes_and_recipients() {
+    let port = Port::new();
+    let files = |file: &str| port.gateway.path(file).display().to_string();
+    let report = |more: &[&str]| {
+        let mut command = Command::new(binary());
+        command.args(["report", "processing", "--site", &files("site.toml"), "--sharing", &files("sharing.toml")]);
+        let said = command.args(more).output().expect("the binary runs");
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stdout).expect("text")
+    };
+    let text = report(&[]);
+    for words in ["number plates of vehicles, kept 28 days", "purpose ", "    to port-police of ", "destroyed"] {
+        assert!(text.contains(words), "{words:?} in {text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&report(&["--json"])).expect("JSON");
+    assert_eq!(json["retention"]["identity"], 35);
+    let streams = json["streams"].as_array().expect("streams");
+    assert!(streams.iter().any(|stream| stream["class"] == "quasi-identity" && stream["kept_days"] == 28), "{json}");
+    assert!(streams.iter().all(|stream| stream["sensor"] != "loop-b"), "a loop says of nobody who it was");
+}
+
 fn written(gateway: &Gateway, file: &str, reference: &str, subject: &str) {
+    paper(gateway, file, &["reveal", reference, subject, "plate"]);
+}
+
+fn in_a_year() -> String {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(365 * 24)).strftime("%Y-%m-%d").to_string()
+}
+
+fn paper(gateway: &Gateway, file: &str, words: &[&str]) {
     let mut command = Command::new(binary());
-    command.args(["reveal", reference, subject, "plate", "--at", "gate-2", "--reason", REASON]);
+    command.args(words).args(["--at", "gate-2", "--reason", REASON]);
     let made = command.arg("--out").arg(gateway.path(file)).output().expect("the binary runs");
     assert!(made.status.success(), "{made:?}");
 }

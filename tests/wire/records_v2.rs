@@ -4,7 +4,7 @@
 use quaywatch_schemas::{
     Control, DeadLetter, FieldClass, NoData, Observation, Policy, Position, Private, Reading, Record, Reference, Stamp,
     Stamped, WallTime,
-    control::{OperatorAct, ReceivedAnswer},
+    control::{OperatorAct, ReceivedAnswer, SignedAct},
     marking::{Marking, Releasable, Tlp},
     model::{Calibration, LearnedRates, Model},
     names::BadName,
@@ -19,6 +19,7 @@ use quaywatch_schemas::{
     reference::{Booking, Fact, References, Role},
     sealed::{Handle, Identity, KeyId, PrivateBytes, Sealed},
     site::{Closed, Direction, Rates, Rules, Sensor, Site, Status, UtcOffset, Zone, ZoneKind},
+    situation::IdentityKind,
     time::{ClockQuality, ClockState, GatewayTime},
     units::{Finite, Probability, Unit},
 };
@@ -207,6 +208,10 @@ fn others() -> Vec<(&'static str, Record)> {
     };
     let control = |name, control| (name, Record::Control(control));
     let act = |name, act| control(name, Control::OperatorAct { by: "uid 0".into(), act });
+    let signed = |of, done| {
+        let (signed_by, reason) = (vec![name("ada"), name("ben")], "case 2026-118".into());
+        act(of, OperatorAct::Signed { id: [9; 16], signed_by, reason, act: done })
+    };
     vec![
         ("dead letter", Record::DeadLetter(letter)),
         ("dead letter in memory", Record::DeadLetter(DeadLetter::new(name("plc"), None, "too short", &[1, 2]))),
@@ -224,6 +229,27 @@ fn others() -> Vec<(&'static str, Record)> {
         act("reloaded", OperatorAct::Reloaded { outcome: "applied".into() }),
         act("explained", OperatorAct::Explained { reference: "QW-G2-7K4M".into() }),
         act("dead letters read", OperatorAct::ReadDeadLetters { line: None }),
+        signed(
+            "value revealed",
+            SignedAct::Revealed {
+                reference: "QW-G2-7K4MX2".into(),
+                subject: "vehicle.following".into(),
+                kind: IdentityKind::Plate,
+            },
+        ),
+        signed(
+            "value held",
+            SignedAct::Held {
+                reference: "QW-G2-7K4MX2".into(),
+                subject: "person".into(),
+                kind: IdentityKind::Handle,
+                case: "2026-118".into(),
+                authority: "court".into(),
+                until: WallTime(64),
+            },
+        ),
+        signed("case released", SignedAct::Released { case: "2026-118".into() }),
+        signed("subject reported", SignedAct::SubjectReported),
         control("key made", Control::KeyMade { key: 1 }),
         control("key destroyed", Control::KeyDestroyed { key: 1 }),
         control("epoch began", Control::EpochBegan { epoch: 0x3f, reason: "a new store".into() }),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::published::fictional;
 use quaywatch_schemas::{
-    Policy, Situation,
+    FieldClass, Policy, Situation,
     policy::Retention,
     sealed::{Handle, Sealed},
     situation::{IdentityKind, Subject, SubjectIdentity},
@@ -14,6 +14,7 @@ const BADGE: &str = "BADGE-4711";
 const REPORT: &str = "a man with a ladder";
 const BODY: &str = "the product names 44-KEEP-1";
 
+const CASE: KeyId = KeyId(1 << 31 | 5);
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[test]
@@ -25,7 +26,7 @@ fn no_remaining_key_opens_what_retention_deleted_in_any_file_or_copy() {
     let (case, until) = ("2026-118", WallTime(port.store.control.now().1.0 + 400 * 86_400 * 1_000_000_000));
     let (kind, subject) = (IdentityKind::Plate, "vehicle");
     let held = Held { case, situation: port.situation, subject, kind, until };
-    port.state.hold(&held, KeyId(1 << 31 | 5), PLATES[2]).unwrap();
+    port.state.hold(&held, CASE, PLATES[2]).unwrap();
     let before = Keys::read(folder.path()).unwrap().all();
     copy_without_keys(folder.path(), copies.path());
     // The search finds everything as long as the keys are there: it can fail.
@@ -217,14 +218,19 @@ impl<'a> Search<'a> {
     }
 }
 
-/// An envelope that may begin here (a class, a key this store can have had, at least a tag), and how long it is.
+/// An envelope that may begin here (a class, a key this store can have had, at least a tag), and how long it is. Random
+/// bytes look like one now and then; what this store seals of persons is short, so long ones are not tried with every key.
 fn envelope_at(bytes: &[u8]) -> Option<(Sealed, usize)> {
-    if bytes[0] > 6 || bytes.get(1..3).is_none_or(|key| key == [0, 0]) {
+    const LONGEST: usize = 1024;
+    let class = *bytes.first()?;
+    if !(1..=4).contains(&class) || bytes.get(1).is_none_or(|key| *key == 0) {
         return None;
     }
     let (sealed, rest) = postcard::take_from_bytes::<Sealed>(bytes).ok()?;
-    ((sealed.key.0 < 1000 || sealed.key.0 >= 1 << 31) && sealed.ciphertext.len() >= 16)
-        .then_some((sealed, bytes.len() - rest.len()))
+    let may_have_been = sealed.key.0 < 1000 || sealed.key == CASE;
+    let length = (16..=if class == FieldClass::Operational as u8 { usize::MAX } else { LONGEST })
+        .contains(&sealed.ciphertext.len());
+    (may_have_been && length).then_some((sealed, bytes.len() - rest.len()))
 }
 
 fn copy_without_keys(from: &Path, to: &Path) {
