@@ -49,6 +49,8 @@ pub struct GatewayError(pub String);
 
 /// Runs until stopped. `ready` is called once everything that was recorded is decided again and all lines are started.
 pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), GatewayError> {
+    // Before anybody can see that it runs: a SIGHUP that nobody waits for ends the process.
+    let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
     let read = Read::all(&options.files).map_err(GatewayError)?;
     // The recorder must be there before the first counter is.
     let _ = telemetry::metrics();
@@ -165,7 +167,6 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
             board.say("files", Condition::Well);
             admission.took(&read.sharing).map_err(cannot)?;
             ready();
-            let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
             loop {
                 let answer = tokio::select! {
                     () = stop.cancelled() => break Ok(()),

@@ -319,7 +319,9 @@ impl Pipeline {
     fn take_record(&mut self, record: Stamped) -> Result<(), PipelineError> {
         let policy = Some(&self.in_force.policy).filter(|_| self.in_force.policy_digest != [0; 32]);
         self.parts.journal.take(&record, self.in_force.site.as_ref(), policy, self.in_force.security_level);
-        self.review_agreements(record.stamp)?;
+        // The record itself is still to come: what is kept now must not count it as taken.
+        let before = Position(record.stamp.position.0.saturating_sub(1));
+        self.review_agreements(Stamp { position: before, ..record.stamp })?;
         self.stamp = record.stamp;
         self.unkept_records += 1;
         self.go_on_rebuilding(&record.stamp, true)?;

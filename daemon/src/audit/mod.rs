@@ -9,7 +9,7 @@
 //! * **Entries come from the log alone.** An act is in the log before it is carried out; the pipeline makes its entries when it
 //!   takes the record. All entries of one record are one frame on disk, so a crash leaves all of them or none, and a replay
 //!   makes those that are missing and no other: nothing is lost or doubled, and nobody can act without an entry.
-//! * **A new file is an entry for each thing it changes** ([`changes`]): a rule that is off or only observes, a sensor that is
+//! * **A new file is an entry for each thing it changes** (`changes.rs`): a rule that is off or only observes, a sensor that is
 //!   gone, another view of a camera. Nothing hides in "a file was applied". Local time's offsets, which change with every
 //!   reading of the same file, and feeds of references, which systems of record state all day, are not entered.
 //! * **The journal is the queue of its outside recipient** ([`export`]): a cursor says what it has. An export that is switched
