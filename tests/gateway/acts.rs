@@ -35,8 +35,8 @@ async fn one_value_is_revealed_by_two_persons_of_different_departments_once() {
     let product = with_two_plates(&mut police).await;
     let reference = product["data"]["ref"].as_str().expect("a product has a reference").to_owned();
     let told = product["data"]["subjects"].as_array().expect("subjects").iter();
-    let told = told.filter_map(|subject| Some((subject["role"].as_str()?, subject["plate"].as_str()?)));
-    let (subject, plate) = told.last().map(|(role, plate)| (role.to_owned(), plate.to_owned())).expect("a plate");
+    let mut told = told.filter_map(|subject| Some((subject["role"].as_str()?, subject["plate"].as_str()?)));
+    let (subject, plate) = told.next_back().map(|(role, plate)| (role.to_owned(), plate.to_owned())).expect("a plate");
     eventually(SOON, async || said(&port.gateway, &["explain", &reference])).await;
 
     // Not with one person, not with two colleagues, not changed after it was signed, not of what is not there.
