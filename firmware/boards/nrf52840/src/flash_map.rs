@@ -3,12 +3,21 @@
 //!
 //! | from | bytes | what |
 //! | --- | --- | --- |
-//! | 0 | 448 KiB | the running image; the bootloader and it, once there is one |
-//! | 448 KiB | 452 KiB | the next image, and one page for swapping |
-//! | 900 KiB | 8 KiB | state of an update |
+//! | 0 | 32 KiB | the bootloader |
+//! | 32 KiB | 416 KiB | the running image |
+//! | 448 KiB | 420 KiB | the next image, and one page for swapping |
+//! | 868 KiB | 8 KiB | state of an update |
 //! | 928 KiB | 64 KiB | who the node is (2 pages), outbox (14) |
+//!
+//! Without `updates` the image is from 0 on, and nothing else below 928 KiB.
+#![allow(dead_code, reason = "the bootloader keeps nothing, and an image without updates has no slots")]
 
-/// Where what the node keeps begins.
-pub const KEPT: u32 = 928 * 1024;
-/// Sixteen pages.
-pub const KEPT_BYTES: u32 = 64 * 1024;
+use quaywatch_slots::{Slots, Stretch};
+
+/// Where images are.
+pub const SLOTS: Slots = Slots::new(32 * 1024, 416 * 1024, PAGE);
+/// What the node keeps: sixteen pages.
+pub const KEPT: Stretch = Stretch { from: 928 * 1024, bytes: 16 * PAGE };
+
+const PAGE: u32 = 4 * 1024;
+const _: () = assert!(SLOTS.state.end() <= KEPT.from, "an image is never where the node keeps something");

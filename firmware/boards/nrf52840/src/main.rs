@@ -15,9 +15,12 @@
 #![no_main]
 
 mod flash_map;
+mod images;
 mod inputs;
 mod line;
+mod watchdog;
 
+use core::cell::RefCell;
 use embassy_executor::Spawner;
 use embassy_nrf::{
     Peri,
@@ -26,34 +29,35 @@ use embassy_nrf::{
     pac,
     peripherals::{NVMC, RNG},
     rng::Rng,
-    wdt::{self, Watchdog, WatchdogHandle},
+    wdt::WatchdogHandle,
 };
 use embassy_time::Instant;
+use images::Images;
 use inputs::Inputs;
 use line::Line;
 use quaywatch_board::{
-    HalfDuplex, Region, config,
+    HalfDuplex, config,
     lamp::Lamp,
     start,
     watch::{WATCHDOG_US, Watch},
 };
-use quaywatch_node::{Boot, Firmware, NoUpdates, Node, Plate, ResetCause, shell};
+use quaywatch_node::{Boot, Firmware, Node, Plate, ResetCause, shell};
+use quaywatch_slots::Region;
 use static_cell::StaticCell;
+
+type Chip = Nvmc<'static>;
 
 static WATCH: Watch = Watch::new();
 static LAMP: Lamp = Lamp::new();
-static NODE: StaticCell<Node<Region<Nvmc<'static>>>> = StaticCell::new();
+static SHARED: StaticCell<RefCell<Chip>> = StaticCell::new();
+static NODE: StaticCell<Node<Region<'static, Chip>, Images>> = StaticCell::new();
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
     let reset = cause();
     let chip = embassy_nrf::init(Default::default());
-    let mut config = wdt::Config::default();
-    // It counts the low-frequency clock, also while the core sleeps.
-    config.timeout_ticks = (u64::from(WATCHDOG_US) * 32_768 / 1_000_000) as u32;
-    config.action_during_sleep = wdt::SleepConfig::Run;
-    // One that runs already was set otherwise, by whoever was here before: it cannot be fed, and bites.
-    if let Ok((_, [watchdog])) = Watchdog::try_new::<_, 1>(chip.WDT, config) {
+    const { assert!(watchdog::WAITS_US == WATCHDOG_US, "what the node's windows are made for") };
+    if let Some(watchdog) = watchdog::arm(chip.WDT) {
         spawner.spawn(feed(watchdog).expect("spawned once"));
     }
     WATCH.begin();
@@ -81,9 +85,11 @@ async fn sense(
     let unique = [0, 1].map(|half| pac::FICR.deviceid(half).read());
     let random = Rng::new_blocking(generator).blocking_next_u64();
     let entropy = unique.iter().fold(random, |all, half| quaywatch_board::entropy(all, &half.to_le_bytes()));
-    let kept = Region::new(Nvmc::new(flash), flash_map::KEPT, flash_map::KEPT_BYTES);
+    let flash = SHARED.init_with(|| RefCell::new(Nvmc::new(flash)));
+    let kept = Region::of(flash, flash_map::KEPT);
     let boot = Boot { reset, entropy, now: Instant::now().as_millis() };
-    let node = start(&NODE, plate(), kept, boot, NoUpdates);
+    let images = images::open(flash, boot.now);
+    let node = start(&NODE, plate(), kept, boot, images);
     // A serial port does not break; what it says of noise ends nothing.
     loop {
         let _ = shell::run(node, line, inputs).await;

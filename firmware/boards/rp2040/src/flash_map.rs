@@ -12,9 +12,9 @@
 //! The chip has no read-out protection: whoever opens the box can read the node's key. Where that matters, take another
 //! board, and let the tamper switch say that the box was opened.
 
+use quaywatch_slots::Stretch;
+
 /// What there is.
 pub const FLASH_BYTES: usize = 2 * 1024 * 1024;
-/// Where what the node keeps begins.
-pub const KEPT: u32 = 1920 * 1024;
-/// Sixteen sectors.
-pub const KEPT_BYTES: u32 = 64 * 1024;
+/// What the node keeps: sixteen sectors.
+pub const KEPT: Stretch = Stretch { from: 1920 * 1024, bytes: 64 * 1024 };

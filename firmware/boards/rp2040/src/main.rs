@@ -18,6 +18,7 @@ mod flash_map;
 mod inputs;
 mod line;
 
+use core::cell::RefCell;
 use embassy_executor::Spawner;
 use embassy_rp::{
     Peri,
@@ -32,12 +33,13 @@ use embassy_time::{Duration, Instant};
 use inputs::Inputs;
 use line::Line;
 use quaywatch_board::{
-    HalfDuplex, Region, config,
+    HalfDuplex, config,
     lamp::Lamp,
     start,
     watch::{WATCHDOG_US, Watch},
 };
 use quaywatch_node::{Boot, Firmware, NoUpdates, Node, Plate, ResetCause, shell};
+use quaywatch_slots::Region;
 use static_cell::StaticCell;
 
 type Chip = Flash<'static, FLASH, Blocking, { flash_map::FLASH_BYTES }>;
@@ -47,7 +49,8 @@ const WATCHDOG: Duration = Duration::from_micros(WATCHDOG_US as u64);
 
 static WATCH: Watch = Watch::new();
 static LAMP: Lamp = Lamp::new();
-static NODE: StaticCell<Node<Region<Chip>>> = StaticCell::new();
+static SHARED: StaticCell<RefCell<Chip>> = StaticCell::new();
+static NODE: StaticCell<Node<Region<'static, Chip>>> = StaticCell::new();
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
@@ -80,7 +83,8 @@ async fn sense(
     // Without it entropy is what the oscillator gives.
     let _ = flash.blocking_unique_id(&mut unique);
     let entropy = quaywatch_board::entropy(RoscRng.next_u64(), &unique);
-    let kept = Region::new(flash, flash_map::KEPT, flash_map::KEPT_BYTES);
+    let flash = SHARED.init_with(|| RefCell::new(flash));
+    let kept = Region::of(flash, flash_map::KEPT);
     let boot = Boot { reset, entropy, now: Instant::now().as_millis() };
     let node = start(&NODE, plate(), kept, boot, NoUpdates);
     // A serial port does not break; what it says of noise ends nothing.

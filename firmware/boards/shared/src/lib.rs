@@ -1,6 +1,6 @@
 //! What boards have in common and no chip decides.
 //!
-//! A board's `main` gives the node its [`config`], a [`Region`] of flash, a serial line and its inputs, and lets the node's
+//! A board's `main` gives the node its [`config`], a stretch of flash, a serial line and its inputs, and lets the node's
 //! own shell run. Beside it run the tasks here: the [`watch`] that feeds the
 //! independent watchdog only while every task reports, and the [`lamp`] that says why a node is quiet.
 //!
@@ -15,13 +15,11 @@
 pub mod config;
 mod half_duplex;
 pub mod lamp;
-mod region;
 pub mod stack;
 mod start;
 pub mod watch;
 
 pub use half_duplex::{DrainTransmitter, HalfDuplex};
-pub use region::Region;
 pub use start::start;
 
 /// Mixes a board's unique id into what its random number generator gave: two boards whose generators fail in the same way
