@@ -4,17 +4,26 @@
 //!
 //! | from | bytes | what |
 //! | --- | --- | --- |
-//! | 0 | 512 KiB | second-stage loader, the running image |
-//! | 512 KiB | 516 KiB | the next image, and one sector for swapping, once there is a bootloader |
-//! | 1028 KiB | 8 KiB | state of an update |
+//! | 0 | 32 KiB | second-stage loader, the bootloader |
+//! | 32 KiB | 480 KiB | the running image |
+//! | 512 KiB | 484 KiB | the next image, and one sector for swapping |
+//! | 996 KiB | 8 KiB | state of an update |
 //! | 1920 KiB | 64 KiB | who the node is (2 sectors), outbox (14) |
+//!
+//! Without `updates` the image follows the second-stage loader, and there is nothing else below 1920 KiB.
 //!
 //! The chip has no read-out protection: whoever opens the box can read the node's key. Where that matters, take another
 //! board, and let the tamper switch say that the box was opened.
+#![allow(dead_code, reason = "the bootloader keeps nothing, and an image without updates has no slots")]
 
-use quaywatch_slots::Stretch;
+use quaywatch_slots::{Slots, Stretch};
 
 /// What there is.
 pub const FLASH_BYTES: usize = 2 * 1024 * 1024;
+/// Where images are.
+pub const SLOTS: Slots = Slots::new(32 * 1024, 480 * 1024, SECTOR);
 /// What the node keeps: sixteen sectors.
-pub const KEPT: Stretch = Stretch { from: 1920 * 1024, bytes: 64 * 1024 };
+pub const KEPT: Stretch = Stretch { from: 1920 * 1024, bytes: 16 * SECTOR };
+
+const SECTOR: u32 = 4 * 1024;
+const _: () = assert!(SLOTS.state.end() <= KEPT.from, "an image is never where the node keeps something");

@@ -1,6 +1,6 @@
 //! The pins.
 
-use crate::restart;
+use crate::watchdog;
 use embassy_rp::{
     Peri,
     adc::{self, Adc, Blocking},
@@ -112,7 +112,7 @@ impl Board for Inputs {
         self.watch.report(Task::Node);
         self.lamp.say(Says::of(&wants));
         if wants.restart {
-            restart();
+            watchdog::restart();
         }
     }
 }

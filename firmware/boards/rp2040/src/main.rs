@@ -15,8 +15,10 @@
 #![no_main]
 
 mod flash_map;
+mod images;
 mod inputs;
 mod line;
+mod watchdog;
 
 use core::cell::RefCell;
 use embassy_executor::Spawner;
@@ -29,7 +31,8 @@ use embassy_rp::{
     peripherals::FLASH,
     watchdog::{ResetReason, Watchdog},
 };
-use embassy_time::{Duration, Instant};
+use embassy_time::Instant;
+use images::Images;
 use inputs::Inputs;
 use line::Line;
 use quaywatch_board::{
@@ -38,26 +41,24 @@ use quaywatch_board::{
     start,
     watch::{WATCHDOG_US, Watch},
 };
-use quaywatch_node::{Boot, Firmware, NoUpdates, Node, Plate, ResetCause, shell};
+use quaywatch_node::{Boot, Firmware, Node, Plate, ResetCause, shell};
 use quaywatch_slots::Region;
 use static_cell::StaticCell;
 
 type Chip = Flash<'static, FLASH, Blocking, { flash_map::FLASH_BYTES }>;
 
-/// The chip's watchdog counts to 8.3 s at most.
-const WATCHDOG: Duration = Duration::from_micros(WATCHDOG_US as u64);
-
 static WATCH: Watch = Watch::new();
 static LAMP: Lamp = Lamp::new();
 static SHARED: StaticCell<RefCell<Chip>> = StaticCell::new();
-static NODE: StaticCell<Node<Region<'static, Chip>>> = StaticCell::new();
+static NODE: StaticCell<Node<Region<'static, Chip>, Images>> = StaticCell::new();
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
     let chip = embassy_rp::init(Default::default());
     let mut watchdog = Watchdog::new(chip.WATCHDOG);
     let reset = cause(&watchdog);
-    watchdog.start(WATCHDOG);
+    const { assert!(watchdog::WAITS_US == WATCHDOG_US, "what the node's windows are made for") };
+    watchdog::arm(&mut watchdog);
     WATCH.begin();
     spawner.spawn(feed(watchdog).expect("spawned once"));
     spawner.spawn(show(Output::new(chip.PIN_25, Level::Low)).expect("spawned once"));
@@ -86,7 +87,8 @@ async fn sense(
     let flash = SHARED.init_with(|| RefCell::new(flash));
     let kept = Region::of(flash, flash_map::KEPT);
     let boot = Boot { reset, entropy, now: Instant::now().as_millis() };
-    let node = start(&NODE, plate(), kept, boot, NoUpdates);
+    let images = images::open(flash, boot.now);
+    let node = start(&NODE, plate(), kept, boot, images);
     // A serial port does not break; what it says of noise ends nothing.
     loop {
         let _ = shell::run(node, line, inputs).await;
@@ -113,7 +115,7 @@ fn cause(watchdog: &Watchdog) -> ResetCause {
 /// The watchdog.
 #[embassy_executor::task]
 async fn feed(mut watchdog: Watchdog) {
-    WATCH.feed(|| watchdog.feed(WATCHDOG)).await
+    WATCH.feed(|| watchdog::feed(&mut watchdog)).await
 }
 
 /// The lamp.
@@ -122,16 +124,8 @@ async fn show(mut pin: Output<'static>) {
     LAMP.show(&mut pin, &WATCH, || {}).await
 }
 
-/// The image has a mistake in it: begin anew, by the watchdog, so that the next boot knows.
+/// The image has a mistake in it: begin anew. The node says why it booted.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    restart()
-}
-
-/// Begins anew.
-fn restart() -> ! {
-    pac::WATCHDOG.ctrl().write(|w| w.set_trigger(true));
-    loop {
-        cortex_m::asm::nop();
-    }
+    watchdog::restart()
 }
