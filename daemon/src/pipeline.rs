@@ -105,8 +105,6 @@ pub struct Pipeline {
     /// Conclusions up to here were disseminated by an earlier run whose count of them is lost.
     told_until: GatewayTime,
     told: BTreeMap<(RecipientId, SituationId), Told>,
-    /// When an agreement begins or ends next.
-    policy_changes: Option<WallTime>,
     entries: Vec<NewEntry>,
     sequences: BTreeMap<RecipientId, (u64, u64)>,
     changes: Changes,
@@ -236,7 +234,6 @@ impl Pipeline {
             .filter_map(|(key, bytes)| postcard::from_bytes(&bytes).ok().map(|told| (key, told)))
             .collect();
         let bounds = Bounds::of(&engine);
-        let policy_changes = in_force.policy.next_change(in_force.agreements_as_of);
         let mut pipeline = Self {
             parts,
             engine,
@@ -246,7 +243,6 @@ impl Pipeline {
             rebuild,
             told_until,
             told,
-            policy_changes,
             entries: Vec::new(),
             sequences: BTreeMap::new(),
             changes: Changes::default(),
@@ -373,7 +369,7 @@ impl Pipeline {
                 let old = std::mem::replace(&mut self.in_force.policy, *policy);
                 self.in_force.policy_digest = digest;
                 self.unkept_in_force = true;
-                self.looked_at_agreements(self.stamp.wall);
+                self.in_force.agreements_as_of = self.stamp.wall;
                 if self.rebuild.is_none() {
                     self.review_queue(&old)?;
                 }
@@ -496,7 +492,8 @@ impl Pipeline {
         self.put_out()?;
         let shared_changed = old.default_marking != self.in_force.policy.default_marking
             || old.markings != self.in_force.policy.markings
-            || old.groups != self.in_force.policy.groups;
+            || old.groups != self.in_force.policy.groups
+            || old.tear_lines != self.in_force.policy.tear_lines;
         for (recipient, before) in &old.recipients {
             let now = self.in_force.policy.recipients.get(recipient);
             if now.is_some_and(|now| same_view(before, now)) && !shared_changed {
@@ -510,12 +507,12 @@ impl Pipeline {
 
     /// An agreement began or ended: what its group's members were to get is decided again.
     fn review_agreements(&mut self, now: Stamp) -> Result<(), PipelineError> {
-        if self.policy_changes.is_none_or(|at| now.wall < at) {
+        if self.next_change().is_none_or(|at| now.wall < at) {
             return Ok(());
         }
         self.stamp = now;
-        let before = self.in_force.agreements_as_of;
-        self.looked_at_agreements(now.wall);
+        let before = std::mem::replace(&mut self.in_force.agreements_as_of, now.wall);
+        self.unkept_in_force = true;
         if self.rebuild.is_some() {
             return Ok(());
         }
@@ -536,10 +533,9 @@ impl Pipeline {
         self.keep()
     }
 
-    fn looked_at_agreements(&mut self, at: WallTime) {
-        self.in_force.agreements_as_of = at;
-        self.unkept_in_force = true;
-        self.policy_changes = self.in_force.policy.next_change(at);
+    /// When an agreement begins or ends that has not been looked at since.
+    fn next_change(&self) -> Option<WallTime> {
+        self.in_force.policy.next_change(self.in_force.agreements_as_of)
     }
 
     fn withdraw_queue(&mut self, recipient: &RecipientId) -> Result<(), PipelineError> {
@@ -627,7 +623,7 @@ impl Pipeline {
 
     fn wake_at(&self) -> Option<GatewayTime> {
         let deadline = self.engine.next_deadline().map(|deadline| deadline.at);
-        let change = self.policy_changes.map(|at| {
+        let change = self.next_change().map(|at| {
             let nanos = u64::try_from(at.0.saturating_sub(self.stamp.wall.0)).unwrap_or(0);
             self.stamp.gateway.after(Duration::from_nanos(nanos))
         });

@@ -8,12 +8,11 @@ use super::*;
 use crate::ledger::{self, Options, Started};
 use quaywatch_drivers::intake::Intake;
 use quaywatch_schemas::{
-    Calibration, CloudEvent, DomainId, LineId, Model, Observation, OrganisationId, Product, Purpose, Reading, SensorId,
-    SiteId,
+    Calibration, CloudEvent, DomainId, GroupId, LineId, Model, Observation, OrganisationId, Product, Purpose, Reading,
+    SensorId, SiteId,
     control::ReceivedAnswer,
     marking::{Marking, Releasable, Tlp},
-    policy::Confirm,
-    policy::Treatment,
+    policy::{Agreement, Confirm, Group, TearLine, Treatment},
     product::{Answer, AnswerWord, Verdict},
     sealed::FieldClass,
     site::{
@@ -210,6 +209,74 @@ fn what_a_new_site_file_ends_is_told_to_whoever_was_told_of_it() {
     let phases: Vec<Phase> = told.iter().map(|(_, event)| event.data.phase).collect();
     assert_eq!(phases, [Phase::Opened, Phase::Closed]);
     assert_eq!(told[0].1.data.reference, told[1].1.data.reference);
+    gateway.crash();
+}
+
+/// The file with something about it changed.
+fn policy_but(change: impl FnOnce(&mut Policy)) -> Record {
+    match policy() {
+        Record::Control(Control::PolicyApplied { mut policy, .. }) => {
+            change(&mut policy);
+            let digest = *blake3::hash(format!("{policy:?}").as_bytes()).as_bytes();
+            Record::Control(Control::PolicyApplied { policy, digest })
+        }
+        _ => unreachable!("it is a policy"),
+    }
+}
+
+#[test]
+fn a_tear_line_that_was_taken_back_does_not_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::start(folder.path());
+    let with = |text: Option<&'static str>| {
+        policy_but(move |policy| {
+            let approved = policy.default_marking.clone().unwrap();
+            policy.default_marking.as_mut().unwrap().tlp = Tlp::Red;
+            policy.tear_lines.extend(text.map(|text| TearLine {
+                kinds: Vec::new(),
+                zones: None,
+                severity: Severity::Moderate,
+                text: text.into(),
+                marking: approved,
+            }));
+        })
+    };
+    gateway.say(vec![site(&["door"]), with(Some("Somebody is at the cabinet."))]);
+    gateway.say(trips("door"));
+    let texts = |gateway: &Gateway| gateway.waiting().into_iter().map(|(_, event)| event.data.text).collect::<Vec<_>>();
+    assert!(texts(&gateway)[0].ends_with("Somebody is at the cabinet."), "{:?}", texts(&gateway));
+    gateway.say(vec![with(Some("Keep clear."))]);
+    assert!(texts(&gateway)[0].ends_with("Keep clear.") && texts(&gateway).len() == 1, "{:?}", texts(&gateway));
+    gateway.say(vec![with(None)]);
+    assert_eq!(texts(&gateway), Vec::<String>::new());
+    gateway.crash();
+}
+
+#[test]
+fn what_an_agreement_released_and_did_not_leave_yet_is_withdrawn_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::start(folder.path());
+    gateway.say(vec![site(&["door"])]);
+    let begun = gateway.pipeline.stamp;
+    let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
+    gateway.say(vec![policy_but(|policy| {
+        let watch = GroupId::new("watch").unwrap();
+        let until = Some(begun.wall.after(day));
+        let agreement = Some(Agreement { reference: "MoU 2026-14".into(), from: None, until });
+        let organisations = vec![OrganisationId::new("acme-terminal").unwrap()];
+        policy.default_marking.as_mut().unwrap().releasable_to = vec![Releasable::Group(watch.clone())];
+        policy.groups.insert(watch, Group { organisations, agreement });
+    })]);
+    gateway.say(trips("door"));
+    assert_eq!(gateway.waiting().len(), 1);
+    let mut at = |after: Duration| {
+        let stamp = gateway.pipeline.stamp;
+        let later = Stamp { gateway: begun.gateway.after(after), wall: begun.wall.after(after), ..stamp };
+        gateway.pipeline.take(Next::Tick(later)).unwrap();
+        gateway.pipeline.put_out().unwrap();
+        gateway.waiting().len()
+    };
+    assert_eq!([at(day - hour), at(day), at(day + hour)], [1, 0, 0]);
     gateway.crash();
 }
 
