@@ -142,22 +142,25 @@ pub fn decide(recipient_id: &RecipientId, situation: &Situation, context: &Conte
         return Decision::Withhold(Withheld::UnknownRecipient);
     };
     let view = View::of(recipient_id, recipient, situation, context);
-    // A situation that ends at once is told at once; an ending nobody was told the beginning of is nobody's business.
-    let at_once = situation.phase == Phase::Closed && situation.revision == 1;
-    let ended = matches!(situation.phase, Phase::Closed | Phase::Retracted);
-    let never_told = context.told.is_none() && ended && !at_once;
+    // An ending nobody was told the beginning of is nobody's business.
+    let never_told = context.told.is_none() && is_only_an_end(situation);
     let reason = match view {
         Ok(_) if never_told => Withheld::NeverTold,
-        Ok(view) if (!ended || at_once) && view.says_too_little() => Withheld::TooLittleLeft,
+        Ok(view) if view.says_too_little() => Withheld::TooLittleLeft,
         Ok(view) => return product::build(&view, context),
         Err(reason) => reason,
     };
-    let for_others = matches!(reason, Withheld::OtherKinds | Withheld::OtherZones | Withheld::NeverTold);
-    match tear::line(recipient, &situation.kind, &situation.zone, context) {
-        Some(_) if never_told => Decision::Withhold(Withheld::NeverTold),
-        Some(line) if !for_others => tear::build(line, (recipient_id, recipient), situation, context),
-        _ => Decision::Withhold(reason),
+    let concerned = !never_told && !matches!(reason, Withheld::OtherKinds | Withheld::OtherZones);
+    match tear::line(recipient, &situation.kind, &situation.zone, context).filter(|_| concerned) {
+        Some(line) => tear::build(line, (recipient_id, recipient), situation, context),
+        None => Decision::Withhold(reason),
     }
+}
+
+/// Whether this ends what was said before. A situation that ends at once is told at once.
+fn is_only_an_end(situation: &Situation) -> bool {
+    let at_once = situation.phase == Phase::Closed && situation.revision == 1;
+    matches!(situation.phase, Phase::Closed | Phase::Retracted) && !at_once
 }
 
 /// A partial view below even odds says the opposite of the conclusion.
@@ -252,9 +255,9 @@ impl<'a> View<'a> {
         self.evidence.len() < self.situation.evidence.len()
     }
 
-    /// Whether what is left of it says the opposite of the conclusion.
+    /// Whether what is left of it says the opposite of the conclusion. An end concludes nothing.
     fn says_too_little(&self) -> bool {
-        self.is_partial() && self.probability() < LEAST_TOLD
+        self.is_partial() && !is_only_an_end(self.situation) && self.probability() < LEAST_TOLD
     }
 
     fn probability(&self) -> f64 {

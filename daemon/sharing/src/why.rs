@@ -5,7 +5,7 @@ use crate::{Context, View, Withheld, releasable, tear};
 use quaywatch_schemas::{
     FieldClass, RecipientId, SensorId, Situation,
     policy::{Recipient, Treatment},
-    situation::{IdentityKind, Part, Phase},
+    situation::{IdentityKind, Part},
 };
 use std::{collections::BTreeSet, fmt};
 
@@ -24,30 +24,30 @@ pub struct Why {
 
 /// Why a recipient sees what it sees, or nothing.
 pub fn why(recipient_id: &RecipientId, situation: &Situation, context: &Context<'_>) -> Why {
-    let nothing = |told| Why { told: Err(told), tear_line: None, kept_back: BTreeSet::new(), fields: Vec::new() };
+    let nothing = |told, tear_line| Why { told: Err(told), tear_line, kept_back: BTreeSet::new(), fields: Vec::new() };
     let Some(recipient) = context.policy.recipients.get(recipient_id) else {
-        return nothing(Withheld::UnknownRecipient);
+        return nothing(Withheld::UnknownRecipient, None);
     };
-    let view = View::of(recipient_id, recipient, situation, context);
-    // Evidence for another purpose than the product's is kept out of it, although it is for this recipient.
-    let one_purpose = view.as_ref().is_ok_and(|view| !view.whole).then_some(Withheld::OtherPurpose);
-    let told = match view {
-        Ok(view) if view.says_too_little() && situation.phase != Phase::Closed => Err(Withheld::TooLittleLeft),
-        Ok(_) => Ok(()),
-        Err(why @ (Withheld::OtherKinds | Withheld::OtherZones)) => return nothing(why),
-        Err(why) => Err(why),
+    let view = match View::of(recipient_id, recipient, situation, context) {
+        Ok(view) if view.says_too_little() => Err(Withheld::TooLittleLeft),
+        view => view,
     };
-    let line = tear::line(recipient, &situation.kind, &situation.zone, context).filter(|_| told.is_err());
-    let mut kept_back: BTreeSet<Withheld> = match told {
-        Ok(()) => sensors(situation).filter_map(|sensor| releasable(recipient, sensor, context).err()).collect(),
-        Err(_) => BTreeSet::new(),
+    let view = match view {
+        Ok(view) => view,
+        Err(why @ (Withheld::OtherKinds | Withheld::OtherZones)) => return nothing(why, None),
+        Err(why) => {
+            let line = tear::line(recipient, &situation.kind, &situation.zone, context);
+            return nothing(why, line.map(|line| line.text.clone()));
+        }
     };
-    kept_back.extend(one_purpose.filter(|_| told.is_ok() && kept_back.is_empty()));
-    let fields = match told {
-        Ok(()) => classes(recipient, situation, context),
-        Err(_) => Vec::new(),
-    };
-    Why { told, tear_line: line.map(|line| line.text.clone()), kept_back, fields }
+    let mut kept_back: BTreeSet<Withheld> =
+        sensors(situation).filter_map(|sensor| releasable(recipient, sensor, context).err()).collect();
+    if !view.whole && kept_back.is_empty() {
+        // Evidence for another purpose than the product's is kept out of it, although it is for this recipient.
+        kept_back.insert(Withheld::OtherPurpose);
+    }
+    let fields = classes(recipient, situation, context);
+    Why { told: Ok(()), tear_line: None, kept_back, fields }
 }
 
 /// Everything that is named in a situation or went into it.

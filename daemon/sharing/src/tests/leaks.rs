@@ -236,6 +236,32 @@ proptest! {
         }
     }
 
+    /// What is said to be told is told, and nothing else is.
+    #[test]
+    fn why_and_what_agree(rights in rights(), at_once in proptest::bool::ANY) {
+        let policy = rights.policy();
+        let situation = match at_once {
+            true => Situation { phase: Phase::Closed, revision: 1, ..canary(&[], "") },
+            false => canary(&[], ""),
+        };
+        let (site, recipient) = (site(), RecipientId::new("gate-desk").unwrap());
+        let context = Context {
+            policy: &policy,
+            site: &site,
+            told: None,
+            others_told: &[],
+            reference_key: &KEY,
+            late: false,
+            now: FROM,
+        };
+        let told = match decide(&recipient, &situation, &context) {
+            Decision::Release(_) => Ok(()),
+            Decision::Withhold(why) => Err(why),
+            Decision::Unchanged => unreachable!("it was never told"),
+        };
+        prop_assert_eq!(why(&recipient, &situation, &context).told, told);
+    }
+
     /// Two pieces of information for different purposes are never in one product.
     #[test]
     fn one_product_has_one_purpose(rights in rights()) {
