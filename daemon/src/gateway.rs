@@ -165,7 +165,7 @@ pub async fn run(options: Options, stop: CancellationToken, ready: impl FnOnce()
             let mut wiring = read.wiring.clone();
             running.change_to(wiring.clone(), &shared).await;
             board.say("files", Condition::Well);
-            admission.took(&read.sharing).map_err(cannot)?;
+            admission.took(&read.sharing);
             ready();
             loop {
                 let answer = tokio::select! {
@@ -282,7 +282,7 @@ async fn reload(
     // And before the export can be switched off, what was changed is in the journal for whoever gets it now.
     let _ = tokio::time::timeout(ENTERED_WITHIN, shared.audit.clone().entered(stored.last)).await;
     sensors.store(Arc::new(read.sensors()));
-    admission.took(&read.sharing).map_err(|why| why.to_string())?;
+    admission.took(&read.sharing);
     *wiring = read.wiring;
     let changes = running.change_to(wiring.clone(), shared).await;
     shared.board.say("files", Condition::Well);

@@ -50,13 +50,26 @@ impl Admission {
         })
     }
 
-    /// It is in force now: keeps a copy, says who signed it.
-    pub(super) fn took(&self, file: &SharingFile) -> Result<(), KeysError> {
+    /// It is in force now: keeps a copy, says who signed it. A disk that is too full for a copy stops no gateway.
+    pub(super) fn took(&self, file: &SharingFile) {
         self.board.signed(signed(&file.policy.signed_by));
         if file.is_at(&self.taken) {
-            return Ok(());
+            return;
         }
-        self.board.say(PART, Condition::Well);
+        self.board.say(
+            PART,
+            match self.keep(file) {
+                Ok(()) => Condition::Well,
+                Err(why) => {
+                    let why = format!("it is in force, and no copy of it could be kept ({why}); make room and reload");
+                    tracing::error!(why, "the sharing file has no copy to fall back on");
+                    Condition::Degraded(why)
+                }
+            },
+        );
+    }
+
+    fn keep(&self, file: &SharingFile) -> Result<(), KeysError> {
         // The signatures first: a copy without its own is judged by those it names all the same.
         let signatures: String = file.signatures.iter().map(|signature| format!("{signature}\n")).collect();
         ledger::replace(&config::signatures_of(&self.taken), signatures.as_bytes())?;
