@@ -65,6 +65,28 @@ pub struct CloudEvent<Data> {
     pub data: Data,
 }
 
+impl<Data> CloudEvent<Data> {
+    /// A message without a number, on no zone.
+    pub fn unnumbered(kind: &str, source: String, id: String, epoch: &str, time: String, data: Data) -> Self {
+        Self {
+            specversion: "1.0".into(),
+            kind: kind.into(),
+            source,
+            id,
+            sequence: None,
+            epoch: epoch.into(),
+            time,
+            subject: None,
+            datacontenttype: "application/json".into(),
+            partitionkey: None,
+            correlationid: None,
+            tlp: None,
+            seclevel: None,
+            data,
+        }
+    }
+}
+
 /// One recipient's view of a situation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]

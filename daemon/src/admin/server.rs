@@ -322,7 +322,10 @@ async fn act(admin: Arc<Admin>, peer: Peer, body: Bytes) -> Response {
     let now = jiff::Timestamp::now();
     let granted = match Act::judge(signed.text.as_bytes(), &signatures, &policy, &site, now) {
         Ok(granted) => granted,
-        Err(why) => return (StatusCode::FORBIDDEN, why.to_string()).into_response(),
+        Err(why) => {
+            tracing::warn!(by = peer.name(), %why, "an act is refused");
+            return (StatusCode::FORBIDDEN, why.to_string()).into_response();
+        }
     };
     let (state, what) = (admin.state.clone(), granted.act.what.clone());
     // Looked up first, so that a slip in the reference does not use the signatures up; shown last.

@@ -164,22 +164,7 @@ pub(crate) fn event(frame: u64, line: &str, source: &str, key: &str) -> CloudEve
     };
     let time = said["time"].as_str().unwrap_or("1970-01-01T00:00:00Z").to_owned();
     let subject = said["act"].as_str().map(str::to_owned);
-    CloudEvent {
-        specversion: "1.0".into(),
-        kind: kind.into(),
-        source: source.into(),
-        id,
-        sequence: None,
-        epoch: epoch.into(),
-        time,
-        subject,
-        datacontenttype: "application/json".into(),
-        partitionkey: None,
-        correlationid: None,
-        tlp: None,
-        seclevel: None,
-        data,
-    }
+    CloudEvent { subject, ..CloudEvent::unnumbered(kind, source.into(), id, epoch, time, data) }
 }
 
 enum Ended {

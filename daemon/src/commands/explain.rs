@@ -5,9 +5,8 @@ mod page;
 use super::{AdminSocket, Done, Failure, StateFolder, live::percent_encoded, small_runtime};
 use crate::{
     admin::client::{self, AdminError},
-    ledger::{Kept, State, StateError},
+    ledger::{Kept, State, StateError, wall_now},
     pipeline::Picture,
-    upstreams::wall_now,
 };
 use clap::Args;
 use hyper::Method;

@@ -16,6 +16,7 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod schema;
+mod secret_key;
 pub mod sign;
 
 use clap::{Args, Parser, Subcommand};

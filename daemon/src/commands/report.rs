@@ -1,7 +1,10 @@
 //! `quaywatch report`: what is processed, and who looked at it.
 
 use super::{Done, Failure, Files, StateFolder, act::Paper};
-use crate::{config, ledger};
+use crate::{
+    config,
+    ledger::{self, wall_now},
+};
 use clap::{Args, Subcommand};
 use quaywatch_schemas::{
     Control, Record, WallTime,
@@ -58,13 +61,11 @@ impl Report {
                 let site = config::load_site(&files.site).map_err(|problems| Failure(problems.to_string()))?;
                 let sharing = config::load_sharing(&files.sharing, &site);
                 let policy = sharing.map_err(|problems| Failure(problems.to_string()))?.policy;
-                let now = jiff::Timestamp::now().as_nanosecond();
-                let now = WallTime(i64::try_from(now).unwrap_or(i64::MAX));
                 let processing = Processing {
                     site: site.site.id.to_string(),
                     retention: policy.retention,
                     log_days: site.log_retention.as_secs() / 86_400,
-                    streams: streams(&policy, &site.site, now),
+                    streams: streams(&policy, &site.site, wall_now()),
                 };
                 print(&processing, json)
             }

@@ -25,7 +25,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn starting_after(latest: GatewayTime) -> Self {
-        let wall = u64::try_from(wall().0).unwrap_or(0);
+        let wall = u64::try_from(wall_now().0).unwrap_or(0);
         let start = Instant::now();
         Self {
             start,
@@ -45,9 +45,9 @@ impl Clock {
 
     pub(super) fn wall(&self) -> WallTime {
         #[cfg(test)]
-        return WallTime(wall().0 + self.passed.load(std::sync::atomic::Ordering::Relaxed).cast_signed());
+        return WallTime(wall_now().0 + self.passed.load(std::sync::atomic::Ordering::Relaxed).cast_signed());
         #[cfg(not(test))]
-        wall()
+        wall_now()
     }
 
     /// The instant at which gateway time will be `at`; now if it is past.
@@ -67,7 +67,7 @@ impl Clock {
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the wall clock says.
-pub(super) fn wall() -> WallTime {
+pub(crate) fn wall_now() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(since.as_nanos().min(i64::MAX as u128) as i64)
 }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn gateway_time_goes_on_from_the_latest_seen_even_if_the_wall_clock_went_back() {
-        let far = GatewayTime(u64::try_from(wall().0).unwrap() + 3_600_000_000_000);
+        let far = GatewayTime(u64::try_from(wall_now().0).unwrap() + 3_600_000_000_000);
         let clock = Clock::starting_after(far);
         let first = clock.now();
         assert!(first > far);

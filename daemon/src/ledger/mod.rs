@@ -29,6 +29,7 @@ pub(crate) mod segment;
 mod state;
 mod writer;
 
+pub(crate) use clock::wall_now;
 pub use keys::KeysError;
 pub(crate) use keys::replace;
 pub use log::{LogError, LogReader};
@@ -161,7 +162,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Opened, OpenError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io_error(folder))?;
     let lock = lock(folder)?;
     keep_ballast(folder).map_err(io_error(folder))?;
-    let keys = Arc::new(Keys::open(folder, clock::wall())?);
+    let keys = Arc::new(Keys::open(folder, clock::wall_now())?);
     let log = Log::open(&folder.join("log"), &options)?;
     let (state, state_set_aside) = State::open(&folder.join("state.redb"), keys.clone())?;
     let found = log.found();

@@ -20,7 +20,7 @@ pub use enrol::Console;
 pub use page::{Listed, State};
 pub use registry::{Entry, Registry};
 
-use crate::{config::NodePlace, health::Board};
+use crate::{config::NodePlace, health::Board, ledger::wall_now as now};
 use acts::GATEWAY;
 use arc_swap::ArcSwap;
 use quaywatch_drivers::{
@@ -28,7 +28,7 @@ use quaywatch_drivers::{
     node_link::{self, Distrust, Standing, Trust, Wish},
     secret::Secret,
 };
-use quaywatch_schemas::{Control, LineId, Record, WallTime, control::NodeAct};
+use quaywatch_schemas::{Control, LineId, Record, control::NodeAct};
 use registry::{Key, Quarantine, Revoked};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -328,8 +328,4 @@ fn real(port: &Path) -> PathBuf {
 
 fn part(node: u16) -> String {
     format!("node {node}")
-}
-
-fn now() -> WallTime {
-    WallTime(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }

@@ -233,7 +233,7 @@ impl Endpoint {
             match request.send().await {
                 Ok(response) => {
                     let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-                    let verdict = judge(response.status(), retry_after, super::stream::wall_now());
+                    let verdict = judge(response.status(), retry_after, crate::ledger::wall_now());
                     read_to_the_end(response).await;
                     verdict
                 }

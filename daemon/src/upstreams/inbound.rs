@@ -4,8 +4,8 @@ use super::{
     Parts,
     answers::{self, Against, Refusal},
     blocking,
-    stream::wall_now,
 };
+use crate::ledger::wall_now;
 use quaywatch_drivers::intake::NotStored;
 use quaywatch_schemas::{Control, LineId, RecipientId, Record, control::ReceivedAnswer, record::DeadLetter};
 use std::time::{Duration, Instant};

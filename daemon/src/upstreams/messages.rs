@@ -54,22 +54,10 @@ pub(crate) fn snapshot(frame: Frame<'_>, snapshot: Snapshot) -> Vec<u8> {
 
 /// These messages have no number. Their id is made of the epoch, what they are and when, so that no two are the same.
 fn event<Data: Serialize>(frame: Frame<'_>, kind: &str, name: &str, data: Data) -> Vec<u8> {
-    let event = CloudEvent {
-        specversion: "1.0".into(),
-        kind: kind.into(),
-        source: format!("/quaywatch/{}/{}/{}", frame.site.locode, frame.site.id, frame.recipient),
-        id: format!("{}.{name}.{}", frame.epoch_hex, frame.now.0),
-        sequence: None,
-        epoch: frame.epoch_hex.into(),
-        time: rfc3339(frame.now),
-        subject: None,
-        datacontenttype: "application/json".into(),
-        partitionkey: None,
-        correlationid: None,
-        tlp: None,
-        seclevel: None,
-        data,
-    };
+    let Frame { site, recipient, epoch_hex, now } = frame;
+    let source = format!("/quaywatch/{}/{}/{recipient}", site.locode, site.id);
+    let id = format!("{epoch_hex}.{name}.{}", now.0);
+    let event = CloudEvent::unnumbered(kind, source, id, epoch_hex, rfc3339(now), data);
     serde_json::to_vec(&event).expect("a stream message has no map with keys other than text")
 }
 

@@ -23,8 +23,6 @@ mod snapshot;
 mod standing;
 mod stream;
 
-pub(crate) use stream::wall_now;
-
 pub use listen::{ANSWERS_PATH, RECEIPTS_PATH, SNAPSHOT_PATH, listen};
 
 use crate::{

@@ -3,8 +3,11 @@
 //! It is built anew from the stored situations by the same decision that makes products, so it can show nothing that a
 //! product made now would not show. Each product in it has the revision that was told last.
 
-use super::{Parts, messages, messages::Frame, stream::wall_now};
-use crate::{ledger::StateError, pipeline::Picture};
+use super::{Parts, messages, messages::Frame};
+use crate::{
+    ledger::{StateError, wall_now},
+    pipeline::Picture,
+};
 use quaywatch_schemas::{
     Policy, Product, RecipientId, Site, Situation, WallTime,
     product::Snapshot,

@@ -15,11 +15,11 @@ use super::{
     queue::{Queue, Room, Route},
     standing::{About, Standing},
 };
-use crate::pipeline::Picture;
-use quaywatch_schemas::{RecipientId, WallTime, policy::Confirm};
+use crate::{ledger::wall_now, pipeline::Picture};
+use quaywatch_schemas::{RecipientId, policy::Confirm};
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 
@@ -311,10 +311,4 @@ impl Stream {
     fn label(&self) -> String {
         self.recipient.to_string()
     }
-}
-
-/// The wall clock.
-pub(crate) fn wall_now() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    WallTime(since.as_nanos().min(i64::MAX as u128) as i64)
 }

@@ -2,17 +2,14 @@
 //! firmware, on a machine that no gateway can reach.
 
 use super::{Failure, read};
-use crate::nodes::images;
+use crate::{commands::secret_key, nodes::images};
 use clap::Args;
-use quaywatch_drivers::secret::Secret;
-use quaywatch_update::{Board, MANIFEST_BYTES, Version, pack, public_key};
+use quaywatch_sharing::signing::public_key;
+use quaywatch_update::{Board, MANIFEST_BYTES, Version, pack};
 use std::{
     fs,
-    io::{ErrorKind, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-use zeroize::Zeroizing;
 
 /// `quaywatch node signing-key`
 #[derive(Debug, Args)]
@@ -42,20 +39,9 @@ pub(super) struct Sign {
 
 impl SigningKey {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.key);
-        match made {
-            Ok(mut file) => {
-                let mut secret = Zeroizing::new([0; 32]);
-                getrandom::fill(secret.as_mut_slice())
-                    .map_err(|why| Failure(format!("no randomness from the system: {why}")))?;
-                let digits = Zeroizing::new(hex(secret.as_slice()) + "\n");
-                file.write_all(digits.as_bytes()).and_then(|()| file.sync_all()).map_err(|why| said(&self.key, why))?;
-            }
-            Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
-            Err(why) => return Err(said(&self.key, why)),
-        }
+        let secret = if self.key.exists() { secret_key::read(&self.key)? } else { secret_key::make(&self.key)? };
         // What firmware is built with.
-        println!("{}", hex(&public_key(&*read_key(&self.key)?)));
+        println!("{}", public_key(&secret));
         Ok(())
     }
 }
@@ -70,29 +56,16 @@ impl Sign {
         if image.len() > images::LARGEST - MANIFEST_BYTES {
             return Err(said(&self.image, format!("more than the {} bytes that a node takes", images::LARGEST)));
         }
-        let secret = read_key(&self.key)?;
+        let secret = secret_key::read(&self.key)?;
         let manifest = pack(&secret, self.board, Version(self.version), &image);
         let manifest = manifest.ok_or_else(|| said(&self.image, "an image without a byte"))?;
         fs::write(&self.out, [&manifest.to_bytes()[..], &image].concat()).map_err(|why| said(&self.out, why))?;
-        let (out, key) = (self.out.display(), hex(&public_key(&secret)));
+        let (out, key) = (self.out.display(), public_key(&secret));
         println!("{out}: version {} for {}, {} bytes, signed by {key}", self.version, self.board, image.len());
         Ok(())
     }
 }
 
-fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, Failure> {
-    let mode = fs::metadata(path).map_err(|why| said(path, why))?.mode();
-    if mode & 0o077 != 0 {
-        return Err(said(path, "others than its owner can read this key: make another, trust this one nowhere"));
-    }
-    let key = Secret::new(fs::read_to_string(path).map_err(|why| said(path, why))?).as_key();
-    key.map(Zeroizing::new).ok_or_else(|| said(path, "a key is 64 hexadecimal digits"))
-}
-
 fn said(path: &Path, why: impl std::fmt::Display) -> Failure {
     Failure(format!("{}: {why}", path.display()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

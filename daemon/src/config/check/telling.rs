@@ -9,8 +9,9 @@ use crate::config::{
     SharingFile, SiteFile,
     plan::{Address, Broker, Certificate, FeedWay, Read, TlsFiles, Way},
 };
+use crate::ledger::wall_now;
 use quaywatch_fusion::PATTERN_STOPPED;
-use quaywatch_schemas::{FieldClass, WallTime, ZoneId, site::rules::Mode};
+use quaywatch_schemas::{FieldClass, ZoneId, site::rules::Mode};
 use quaywatch_sharing::{
     signing::{self, Signable},
     who_gets_what,
@@ -33,8 +34,7 @@ pub(super) fn told_kinds(site: &SiteFile) -> Vec<(String, ZoneId)> {
 }
 
 pub(super) fn recipients(site: &SiteFile, sharing: &SharingFile) -> Vec<RecipientReport> {
-    let now = WallTime(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX));
-    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site), now);
+    let cells = who_gets_what(&sharing.policy, &site.site, &told_kinds(site), wall_now());
     sharing
         .policy
         .recipients
