@@ -12,7 +12,7 @@ use quaywatch_schemas::{
     SensorId, SiteId,
     control::ReceivedAnswer,
     marking::{Marking, Releasable, Tlp},
-    policy::{Agreement, Confirm, Group, TearLine, Treatment},
+    policy::{Agreement, Confirm, Group, Recipient, TearLine, Treatment},
     product::{Answer, AnswerWord, Verdict},
     sealed::FieldClass,
     site::{
